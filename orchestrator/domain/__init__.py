@@ -1,0 +1,1 @@
+"""What Tideover decides, as pure functions over frozen values: no clock, no I/O, no vendor."""

@@ -1,0 +1,72 @@
+"""What providers can do, as data: the resource types that their specs declare."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Settings(BaseModel):
+    """Base of every settings model in a spec: frozen, an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class NoSettings(Settings):
+    """For a resource type without keys of its own."""
+
+
+@dataclass(frozen=True)
+class ResourceType:
+    """One kind of resource that a provider brings.
+
+    name: `<provider folder>.<resource>`, as plans and reports show it.
+    serves: the component type of the runbook that it implements, or `machine` for what a fence method names.
+    selectors: the site providers (or, for `dns`, the value of `server:`) that choose it; empty: any.
+    adapter: `module:Class`, imported when first used.
+    settings, place: the models of the component's own keys and of the keys under `at: <site>:`.
+    shared: True where the sites share one instance (an address, a record); False where each site has its own.
+    compare_and_set: the target itself refuses a request based on a stale reading; else the guard only narrows.
+    late_effect: greatest seconds by which an accepted or lost request may still take effect; None: no bound is known.
+    """
+
+    name: str
+    serves: str
+    adapter: str
+    settings: type[BaseModel] = NoSettings
+    place: type[BaseModel] = NoSettings
+    selectors: frozenset[str] = frozenset()
+    shared: bool = False
+    compare_and_set: bool = False
+    late_effect: float | None = None
+
+    @property
+    def provider(self) -> str:
+        """The provider's folder name."""
+        return self.name.partition(".")[0]
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """All resource types found, in the order of their names."""
+
+    types: tuple[ResourceType, ...]
+
+    def get(self, name: str) -> ResourceType:
+        """The type of this name. Raises LookupError where no provider declares it."""
+        for candidate in self.types:
+            if candidate.name == name:
+                return candidate
+        msg = f"no provider declares the resource type {name!r}"
+        raise LookupError(msg)
+
+    def serving(self, component_type: str, selector: str | None) -> ResourceType | None:
+        """The type that implements `component_type` where `selector` (a site's provider, or `server:`) chooses."""
+        fitting = [t for t in self.types if t.serves == component_type]
+        chosen = [t for t in fitting if not t.selectors or selector in t.selectors]
+        return chosen[0] if len(chosen) == 1 else None
+
+    def selectors(self, component_type: str) -> tuple[str, ...]:
+        """Every selector by which some type implements `component_type`, sorted."""
+        return tuple(sorted({s for t in self.types if t.serves == component_type for s in t.selectors}))

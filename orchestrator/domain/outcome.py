@@ -1,0 +1,42 @@
+"""How an attempt ends. There are four ways, and a time-out is none of the good ones."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from orchestrator.domain.base import Frozen
+from orchestrator.domain.world import Evidence
+
+
+class Done(Frozen):
+    """The wanted state was read back."""
+
+    kind: Literal["done"] = "done"
+    evidence: Evidence
+    changed: bool
+
+
+class Refused(Frozen):
+    """The attempt was not allowed to act, or would not: surely not sent."""
+
+    kind: Literal["refused"] = "refused"
+    why: str
+
+
+class Failed(Frozen):
+    """The attempt met an error that proves the request had no effect: surely not sent, or a definite no."""
+
+    kind: Literal["failed"] = "failed"
+    why: str
+
+
+class Unknown(Frozen):
+    """The request was sent, or maybe; its effect may come at any later time. A lost worker is Unknown as well."""
+
+    kind: Literal["unknown"] = "unknown"
+    why: str
+
+
+Outcome = Annotated[Done | Refused | Failed | Unknown, Field(discriminator="kind")]

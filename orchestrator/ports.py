@@ -1,0 +1,100 @@
+"""The Protocols between the core and the world. Adapters implement them; the runtime drives them.
+
+A provider is a folder `providers/<name>/` with a `spec.py` that lists its resource types (`orchestrator.domain.catalog`)
+and sibling modules that hold the adapters. Adapters are synchronous and run in threads. They raise only the errors of
+`orchestrator.domain.errors`; they never retry a mutating request, sleep on a lost answer or decide about order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, Protocol, TypeVar
+
+from pydantic import BaseModel
+
+from orchestrator.domain.world import Reading, State
+
+S = TypeVar("S", bound=BaseModel)
+P = TypeVar("P", bound=BaseModel)
+
+
+class Call(Protocol):
+    """What an adapter gets beside the desired state when it is asked to change the world."""
+
+    def guard(self) -> None:
+        """Return if the attempt may act now; raise GuardRefused if not. The last statement before each request."""
+
+    def checkpoint(self, token: str) -> None:
+        """Keep `token` durably: the next attempt finds it in `resume` and polls instead of asking twice."""
+
+    @property
+    def resume(self) -> str | None:
+        """The token that an earlier attempt at the same want left behind."""
+
+    @property
+    def remaining(self) -> float:
+        """Seconds until the attempt's deadline; never negative. Bound every wait by it."""
+
+
+class Resource(Protocol):
+    """One thing in the world that can be read and set."""
+
+    def observe(self) -> Reading:
+        """Read the world now: cheap, no side effect. Raises ProviderError."""
+
+    def apply(self, desired: State, observed: Reading, call: Call) -> None:
+        """Ask the world to change. Returning means accepted, not done. Raises ProviderError or GuardRefused."""
+
+
+@dataclass(frozen=True)
+class Binding(Generic[S, P]):
+    """Everything an adapter is constructed with.
+
+    `site` is the site whose instance this is; None for a resource that the sites share (an address, a record).
+    `settings` are the component's own keys, `places` the keys under `at:`, by site: both validated by the models that
+    the spec names. `secret` is the resolved credential profile: field name to secret text; empty where none is named.
+    """
+
+    resource: str
+    component: str
+    site: str | None
+    settings: S
+    places: Mapping[str, P]
+    secret: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def place(self) -> P:
+        """The settings of this binding's own site."""
+        if self.site is None:
+            msg = f"{self.resource} is shared between sites and has no place of its own"
+            raise LookupError(msg)
+        return self.places[self.site]
+
+
+class Adapter(Protocol):
+    """The class that a spec names: constructed from a binding, without I/O."""
+
+    def __call__(self, binding: Binding[Any, Any], /) -> Resource:
+        """Build the resource. Raises Misconfigured where a tool or secret it needs is missing."""
+
+
+class Credentials(Protocol):
+    """Resolves the name of a credential profile where the effect happens, never earlier (I14)."""
+
+    def resolve(self, profile: str) -> Mapping[str, str]:
+        """The profile's fields. Raises NotFoundLocally naming the profile and the places that were tried."""
+
+
+class Journal(Protocol):
+    """The durable store of safety state, outside Temporal: keys with versions, changed by compare-and-set."""
+
+    @property
+    def id(self) -> str:
+        """The journal's identity; part of every plan's hash, so that a lost journal is not epoch 0."""
+
+    def read(self, prefix: str) -> dict[str, tuple[str, int]]:
+        """Every key that starts with `prefix`, with its value and version (1 and up). Raises JournalUnavailable."""
+
+    def swap(self, *changes: tuple[str, str, int]) -> bool:
+        """Write all (key, value, version seen; 0 = must not exist) durably, or none and return False."""

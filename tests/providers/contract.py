@@ -1,0 +1,119 @@
+"""The one contract that every resource of every provider keeps, over its real protocol.
+
+A provider's test file subclasses `ResourceContract` once for each resource and wanted state, and gives it a `harness`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+import pytest
+
+from orchestrator.domain.errors import GuardRefused, ProviderError
+from orchestrator.domain.world import Reading, State
+from orchestrator.ports import Resource
+
+
+class Harness(Protocol):
+    """A resource under test and other means than its adapter to look at, reset and cut off its world."""
+
+    resource: Resource
+    start: State  # what the world shows when a test begins
+    goal: State  # what `apply` is asked for
+    secrets: Sequence[str]  # canaries that must never be shown
+
+    def look(self) -> State:
+        """The state (of the goal's kind) as the world has it, read without the adapter."""
+        ...
+
+    def cut(self) -> AbstractContextManager[None]:
+        """While inside, the far side does not answer. Proves by itself that the cut works (positive control)."""
+        ...
+
+
+class RecordedCall:
+    """A Call whose guard passes `allowed` times and then refuses."""
+
+    def __init__(self, allowed: int = 1_000, remaining: float = 30.0, resume: str | None = None) -> None:
+        self.allowed, self.guards, self.tokens, self.resume = allowed, 0, [], resume
+        self._deadline = time.monotonic() + remaining
+
+    tokens: list[str]
+
+    def guard(self) -> None:
+        self.guards += 1
+        if self.guards > self.allowed:
+            msg = "refused by the test"
+            raise GuardRefused(msg)
+
+    def checkpoint(self, token: str) -> None:
+        self.tokens.append(token)
+
+    @property
+    def remaining(self) -> float:
+        return max(0.0, self._deadline - time.monotonic())
+
+
+def settle(resource: Resource, goal: State, within: float = 30.0) -> Reading:
+    """The first reading that satisfies `goal`; fails with the last reading or error."""
+    deadline, last = time.monotonic() + within, "nothing was read"
+    while time.monotonic() < deadline:
+        try:
+            reading = resource.observe()
+        except ProviderError as error:
+            last = f"{type(error).__name__}: {error}"
+        else:
+            if reading.satisfies(goal):
+                return reading
+            last = str(reading)
+        time.sleep(0.05)
+    pytest.fail(f"{goal} was not read back within {within} s; last: {last}")
+
+
+class ResourceContract:
+    """What holds for every resource. Subclasses provide the fixture `harness`."""
+
+    def test_observe_tells_what_the_world_is(self, harness: Harness) -> None:
+        reading = harness.resource.observe()
+        assert reading.state(harness.start.kind) == harness.start == harness.look()
+        assert reading.authority
+
+    def test_observe_changes_nothing(self, harness: Harness) -> None:
+        for _ in range(3):
+            harness.resource.observe()
+        assert harness.look() == harness.start
+
+    def test_apply_makes_it_so_and_it_is_read_back(self, harness: Harness) -> None:
+        call = RecordedCall()
+        harness.resource.apply(harness.goal, harness.resource.observe(), call)
+        settle(harness.resource, harness.goal)
+        assert harness.look() == harness.goal
+        assert call.guards >= 1, "no guard stood before the request"
+
+    def test_a_second_apply_is_harmless(self, harness: Harness) -> None:
+        harness.resource.apply(harness.goal, harness.resource.observe(), RecordedCall())
+        again = settle(harness.resource, harness.goal)
+        harness.resource.apply(harness.goal, again, RecordedCall())
+        settle(harness.resource, harness.goal)
+        assert harness.look() == harness.goal
+
+    def test_a_refusing_guard_lets_nothing_through(self, harness: Harness) -> None:
+        with pytest.raises(GuardRefused):
+            harness.resource.apply(harness.goal, harness.resource.observe(), RecordedCall(allowed=0))
+        assert harness.look() == harness.start
+
+    def test_a_far_side_that_does_not_answer_is_an_error_and_never_a_state(self, harness: Harness) -> None:
+        with harness.cut(), pytest.raises(ProviderError) as caught:
+            harness.resource.observe()
+        assert "\n" not in str(caught.value)
+
+    def test_no_secret_is_shown(self, harness: Harness) -> None:
+        shown = [repr(harness.resource), harness.resource.observe().model_dump_json()]
+        with harness.cut(), pytest.raises(ProviderError) as caught:
+            harness.resource.observe()
+        shown.append(repr(caught.value))
+        for secret in harness.secrets:
+            assert not [text for text in shown if secret in text]
