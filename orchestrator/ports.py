@@ -1,7 +1,7 @@
 """The Protocols between the core and the world. Adapters implement them; the runtime drives them.
 
-A provider is a folder `providers/<name>/` with a `spec.py` that lists its resource types (`orchestrator.domain.catalog`)
-and sibling modules that hold the adapters. Adapters are synchronous and run in threads. They raise only the errors of
+A provider is a folder `providers/<name>/` with a `spec.py` that lists its resource types (see
+`orchestrator.domain.catalog`) and sibling modules that hold the adapters. Adapters are synchronous and run in threads. They raise only the errors of
 `orchestrator.domain.errors`; they never retry a mutating request, sleep on a lost answer or decide about order.
 """
 
@@ -13,6 +13,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel
 
+from orchestrator.domain.catalog import Site
 from orchestrator.domain.world import Reading, State
 
 S = TypeVar("S", bound=BaseModel)
@@ -53,7 +54,7 @@ class Binding(Generic[S, P]):
 
     `site` is the site whose instance this is; None for a resource that the sites share (an address, a record).
     `settings` are the component's own keys, `places` the keys under `at:`, by site: both validated by the models that
-    the spec names. `secret` is the resolved credential profile: field name to secret text; empty where none is named.
+    the spec names. `sites` are the runbook's sites with their provider, region and zone. `secret` is the resolved credential profile: field name to secret text; empty where none is named.
     """
 
     resource: str
@@ -61,6 +62,7 @@ class Binding(Generic[S, P]):
     site: str | None
     settings: S
     places: Mapping[str, P]
+    sites: Mapping[str, Site]
     secret: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict
 
+from orchestrator.domain.durations import Seconds
+from orchestrator.domain.world import Records
+
 
 class Settings(BaseModel):
     """Base of every settings model in a spec: frozen, an unknown key is an error."""
@@ -15,6 +18,37 @@ class Settings(BaseModel):
 
 class NoSettings(Settings):
     """For a resource type without keys of its own."""
+
+
+class Site(Settings):
+    """A zone, region, data centre or cloud. `provider` chooses the resource types of what stands there."""
+
+    provider: str
+    region: str | None = None
+    zone: str | None = None
+    fault_domain: str | None = None
+
+
+class DnsSettings(Settings):
+    """The keys of every `dns` component; a provider's own settings extend it. `ttl` in seconds."""
+
+    zone: str
+    record: str
+    ttl: Seconds
+
+
+class DnsPlace(Settings):
+    """What the name answers while the service is at this site."""
+
+    a: tuple[str, ...] | str = ()
+    aaaa: tuple[str, ...] | str = ()
+    cname: str | None = None
+
+    def records(self, ttl: float) -> Records:
+        """The wanted state of the name, values sorted."""
+        given = {"A": self.a, "AAAA": self.aaaa, "CNAME": self.cname or ()}
+        as_tuples = {kind: (values,) if isinstance(values, str) else values for kind, values in given.items()}
+        return Records(records={k: tuple(sorted(v)) for k, v in as_tuples.items() if v}, ttl=int(ttl))
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,7 @@ State = Annotated[Power | Role | ReplicatesFrom | Holder | Records | Running, Fi
 
 
 class Replication(Frozen):
-    """Where a database server stands in its write-ahead log. Positions are byte offsets (PostgreSQL: the LSN as an int).
+    """Where a database server stands in its write-ahead log. Positions are byte offsets (in PostgreSQL the LSN).
 
     `written`: on a primary the end of its log; on a stopped server its shutdown checkpoint.
     `received`, `replayed`: on a standby, what it has safely on disk and what it has applied.
@@ -111,7 +111,7 @@ class Reading(Frozen):
     identity: str | None = None
     replication: Replication | None = None
     warnings: tuple[str, ...] = ()
-    facts: dict[str, str] = {}
+    facts: dict[str, str] = Field(default_factory=dict)
 
     def state(self, kind: str) -> State | None:
         """The state of this kind, if it was read."""

@@ -1,0 +1,50 @@
+"""Durations as people write them: `90s`, `5m`, `1h30m`; and as people read them."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+
+_TEXT = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?")
+
+
+def parse(text: str) -> float:
+    """The seconds in `1h30m`, `5m`, `90s` or `0.5s`. Raises ValueError for anything else."""
+    found = _TEXT.fullmatch(text.strip())
+    if not found or not any(found.groups()):
+        msg = f"{text!r} is no duration: write 90s, 5m or 1h30m"
+        raise ValueError(msg)
+    hours, minutes, seconds = (float(part or 0) for part in found.groups())
+    return hours * 3600 + minutes * 60 + seconds
+
+
+def show(seconds: float) -> str:
+    """`1h30m`, `5m`, `90s`, `0.25s`: the shortest text that `parse` reads back to the same value (to 1 ms)."""
+    millis = round(seconds * 1000)
+    if millis >= 120_000 and millis % 1000 == 0:
+        hours, rest = divmod(millis // 1000, 3600)
+        minutes, secs = divmod(rest, 60)
+        return "".join(f"{n}{unit}" for n, unit in ((hours, "h"), (minutes, "m"), (secs, "s")) if n)
+    return f"{millis / 1000:g}s" if millis < 1_000_000 else f"{millis / 1000:.3f}s"
+
+
+def _seconds(value: Any) -> Any:
+    if isinstance(value, str):
+        return parse(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return value
+    msg = f"{value!r} has no unit: write {value}s or {value}m"
+    raise ValueError(msg)
+
+
+Seconds = Annotated[
+    float,
+    BeforeValidator(_seconds),
+    PlainSerializer(show, return_type=str),
+    WithJsonSchema(
+        {"type": "string", "pattern": "^(\\d+h)?(\\d+m)?(\\d+(\\.\\d+)?s)?$", "examples": ["90s", "5m", "1h30m"]}
+    ),
+]
+"""A duration in seconds, written as text with units."""
