@@ -1,8 +1,9 @@
 """The Protocols between the core and the world. Adapters implement them; the runtime drives them.
 
 A provider is a folder `providers/<name>/` with a `spec.py` that lists its resource types (see
-`orchestrator.domain.catalog`) and sibling modules that hold the adapters. Adapters are synchronous and run in threads. They raise only the errors of
-`orchestrator.domain.errors`; they never retry a mutating request, sleep on a lost answer or decide about order.
+`orchestrator.domain.catalog`) and sibling modules that hold the adapters. Adapters are synchronous and run in
+threads. They raise only the errors of `orchestrator.domain.errors`; they never retry a mutating request, sleep on a
+lost answer or decide about order.
 """
 
 from __future__ import annotations
@@ -53,8 +54,9 @@ class Binding(Generic[S, P]):
     """Everything an adapter is constructed with.
 
     `site` is the site whose instance this is; None for a resource that the sites share (an address, a record).
-    `settings` are the component's own keys, `places` the keys under `at:`, by site: both validated by the models that
-    the spec names. `sites` are the runbook's sites with their provider, region and zone. `secret` is the resolved credential profile: field name to secret text; empty where none is named.
+    `settings` are the component's own keys, `places` the keys under `at:`, by site: both validated by the models
+    that the spec names. `sites` are the runbook's sites with their provider, region and zone. `secret` is the
+    resolved credential profile: field name to secret text; empty where none is named.
     """
 
     resource: str
