@@ -1,0 +1,95 @@
+"""Findings: what is wrong in a runbook, where, and the way out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from orchestrator.domain.base import Frozen
+
+CODES = {
+    "YAML": "the text is not YAML as runbooks use it",
+    "DUPLICATE": "a key stands twice",
+    "UNKNOWN-KEY": "a key that nothing reads",
+    "MISSING": "a key that must be there is not",
+    "VALUE": "a value that does not fit",
+    "REFERENCE": "a name that nothing defines",
+    "CYCLE": "components need each other in a circle",
+    "NO-TYPE": "no provider implements this here",
+    "NO-FENCE": "something that writes or acts cannot be fenced",
+    "FENCE-PATH": "a fence that depends on the site it must cut off",
+}
+"""Every code that a finding can carry."""
+
+
+class Finding(Frozen):
+    """One thing to mend. `path` leads to the place in the runbook: keys and list positions."""
+
+    code: str
+    path: tuple[str | int, ...]
+    message: str
+
+    def __str__(self) -> str:
+        place = ".".join(str(part) for part in self.path) or "the runbook"
+        return f"{self.code} {self.message} ({place})"
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`; did you mean 'x'?` where a known word is near, else nothing."""
+    near = get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def unknown(word: str, known: Iterable[str], what: str) -> str:
+    """One line for a name that nothing defines: the near one, or all there are."""
+    names = sorted(known)
+    return f"there is no {what} {word!r}{did_you_mean(word, names) or ': there is ' + (', '.join(names) or 'none')}"
+
+
+def check_model(
+    model: type[BaseModel], value: Mapping[str, Any], path: tuple[str | int, ...], also: Iterable[str] = ()
+) -> tuple[BaseModel | None, list[Finding]]:
+    """The model made of `value`, or the findings that say why not. `also`: other keys known at this place."""
+    try:
+        return model.model_validate(value), []
+    except ValidationError as error:
+        return None, [_finding(problem, model, path, also) for problem in error.errors()]
+
+
+def _finding(problem: Any, model: type[BaseModel], path: tuple[str | int, ...], also: Iterable[str]) -> Finding:
+    where = (*path, *problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        known = [*_keys_at(model, problem["loc"][:-1]), *also]
+        word = str(where[-1])
+        known_text = f"; known here: {', '.join(sorted(known))}" if known else ""
+        return Finding(
+            code="UNKNOWN-KEY", path=where, message=f"unknown key {word!r}{did_you_mean(word, known) or known_text}"
+        )
+    if problem["type"] == "missing":
+        return Finding(code="MISSING", path=where[:-1], message=f"the key {str(where[-1])!r} is missing")
+    message = problem["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    return Finding(code="VALUE", path=where, message=_plain(message))
+
+
+def _plain(message: str) -> str:
+    return message[:1].lower() + message[1:]
+
+
+def _keys_at(model: type[BaseModel], loc: tuple[str | int, ...]) -> list[str]:
+    """The keys of the (nested) model at `loc`; empty where that is not a model."""
+    current: Any = model
+    for part in loc:
+        if isinstance(current, type) and issubclass(current, BaseModel) and part in current.model_fields:
+            current = current.model_fields[str(part)].annotation
+        else:
+            current = next((a for a in getattr(current, "__args__", ()) if _is_model(a)), current)
+    if not _is_model(current):
+        current = next((a for a in getattr(current, "__args__", ()) if _is_model(a)), None)
+    return list(current.model_fields) if current else []
+
+
+def _is_model(value: Any) -> bool:
+    return isinstance(value, type) and issubclass(value, BaseModel)

@@ -1,0 +1,52 @@
+"""Every finding in a runbook, from its text's values alone: no network, no SDK."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from graphlib import CycleError, TopologicalSorter
+from typing import Any
+
+from orchestrator.domain.catalog import Catalog
+from orchestrator.domain.findings import Finding, check_model, unknown
+from orchestrator.domain.resolving import resolve
+from orchestrator.domain.runbook import Runbook
+
+
+def lint(value: Mapping[str, Any], catalog: Catalog) -> tuple[Runbook | None, list[Finding]]:
+    """The runbook that `value` describes and what is wrong with it; no runbook where its shape is wrong."""
+    model, findings = check_model(Runbook, value, ())
+    if not isinstance(model, Runbook):
+        return None, findings
+    findings = [*_references(model), *_cycles(model)]
+    if not findings:
+        findings = resolve(model, catalog).findings
+    return model, findings
+
+
+def _references(runbook: Runbook) -> list[Finding]:
+    findings = []
+    for site in runbook.direction:
+        if site not in runbook.sites:
+            message = unknown(site, runbook.sites, "site")
+            findings.append(Finding(code="REFERENCE", path=("failover",), message=message))
+    if runbook.direction[0] == runbook.direction[1]:
+        findings.append(Finding(code="REFERENCE", path=("failover",), message="the two sites are the same"))
+    for name, component in runbook.components.items():
+        for index, needed in enumerate(component.needs):
+            if needed not in runbook.components:
+                message = unknown(needed, runbook.components, "component")
+                findings.append(Finding(code="REFERENCE", path=("components", name, "needs", index), message=message))
+        for site in component.at:
+            if site not in runbook.sites:
+                message = unknown(site, runbook.sites, "site")
+                findings.append(Finding(code="REFERENCE", path=("components", name, "at", site), message=message))
+    return findings
+
+
+def _cycles(runbook: Runbook) -> list[Finding]:
+    try:
+        TopologicalSorter({name: c.needs for name, c in runbook.components.items()}).prepare()
+    except CycleError as error:
+        circle = " -> ".join(error.args[1])
+        return [Finding(code="CYCLE", path=("components",), message=f"components need each other: {circle}")]
+    return []

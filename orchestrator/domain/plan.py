@@ -1,0 +1,131 @@
+"""The plan: a graph of steps derived from a runbook for one direction and mode. What is approved is its hash (I7)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, Literal
+
+from orchestrator.domain.base import Frozen
+from orchestrator.domain.catalog import Site
+from orchestrator.domain.runbook import Gate, Mode, Objectives
+from orchestrator.domain.world import Power, Role, Running, State, Strength
+
+DERIVATION = "1"
+"""Version of the derivation; part of every hash, so that a new Tideover never runs what an older one had approved."""
+
+PlanMode = Mode | Literal["reprotect", "unfence"]
+
+Kind = Literal[
+    "check", "approve", "fence", "stop", "measure", "catch_up", "promote", "verify",
+    "start", "switch", "announce", "isolate", "rebuild", "release",
+]  # fmt: skip
+
+CHANGES: frozenset[Kind] = frozenset({"fence", "stop", "promote", "start", "switch", "announce", "isolate", "rebuild"})
+"""The kinds that change the world; the others only look, or ask a human."""
+
+SAFETY: frozenset[Kind] = frozenset({"check", "approve", "fence", "stop", "measure", "catch_up", "promote", "isolate"})
+"""The kinds that cannot be skipped: a skipped one would open a barrier without evidence (I2)."""
+
+
+class ResourceSpec(Frozen):
+    """One resource as the plan knows it: enough to build its adapter anywhere, and nothing secret (I14)."""
+
+    id: str
+    type: str
+    component: str
+    site: str | None
+    settings: dict[str, Any]
+    places: dict[str, dict[str, Any]]
+    sites: dict[str, Site]
+    credentials: str | None = None
+    late_effect: float | None = None
+    compare_and_set: bool = False
+
+
+class Want(Frozen):
+    """A resource shall be in a state."""
+
+    resource: str
+    component: str
+    site: str | None
+    desired: State
+
+    @property
+    def activates(self) -> bool:
+        """True where this could let a site accept writes."""
+        return self.desired in (Power(power="on"), Role(role="primary"), Running(running=True))
+
+    @property
+    def deactivates(self) -> bool:
+        """True where this takes the power to accept writes away from a site."""
+        return self.desired in (Power(power="off"), Role(role="stopped"), Running(running=False))
+
+    def __str__(self) -> str:
+        return f"{self.resource}: {self.desired}"
+
+
+class Step(Frozen):
+    """One node of the plan. `wants` are tried in order: the next only when one is not confirmed.
+
+    `timeout`: seconds for one attempt. `patience`: seconds for which a first look that cannot see anything is repeated.
+    `looks_at`: what a step that only reads, reads. `needs_strength`: the weakest evidence that counts as done.
+    """
+
+    id: str
+    kind: Kind
+    component: str | None
+    site: str | None
+    after: tuple[str, ...]
+    summary: str
+    wants: tuple[Want, ...] = ()
+    looks_at: tuple[str, ...] = ()
+    timeout: float = 60.0
+    patience: float = 2.0
+    needs_strength: Strength = Strength.F0
+    needs_latch: bool = False
+    gate: Gate | None = None
+
+
+class Plan(Frozen):
+    """A runbook made concrete. `source` and `target` are sites; for `reprotect` the target is the site rebuilt."""
+
+    group: str
+    mode: PlanMode
+    source: str
+    target: str
+    objectives: Objectives
+    waiting: float
+    steps: tuple[Step, ...]
+    resources: dict[str, ResourceSpec]
+    runbook_digest: str
+    journal: str
+    derivation: str = DERIVATION
+
+    def step(self, step_id: str) -> Step:
+        """The step of this id. Raises LookupError naming it."""
+        for step in self.steps:
+            if step.id == step_id:
+                return step
+        msg = f"the plan has no step {step_id!r}"
+        raise LookupError(msg)
+
+    def of_kind(self, *kinds: Kind) -> tuple[Step, ...]:
+        """The steps of these kinds, in plan order."""
+        return tuple(step for step in self.steps if step.kind in kinds)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the whole plan, in hex."""
+        return digest(self.model_dump(mode="json"))
+
+    @property
+    def hash(self) -> str:
+        """The first 12 hex digits of the digest: what an approval must name."""
+        return self.digest[:12]
+
+
+def digest(value: Any) -> str:
+    """SHA-256 in hex over `value` as canonical JSON: the order of keys does not matter."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()

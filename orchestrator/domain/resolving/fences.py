@@ -1,0 +1,72 @@
+"""The fence of a component at a site: an ordered list of methods, or the site's own way for its `machine:`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from orchestrator.domain.catalog import ResourceType
+from orchestrator.domain.findings import unknown
+from orchestrator.domain.resolving.resolution import Path, Resolution
+
+
+def resolve_fences(out: Resolution, name: str) -> None:
+    """The fence methods of `name` at both sites are resolved; none at a site is a finding."""
+    component = out.runbook.components[name]
+    for site in out.runbook.direction:
+        if site not in component.at:
+            continue
+        path: Path = ("components", name, "at", site)
+        before = len(out.findings)
+        ids: list[str] = []
+        for provider, settings, where in _methods(out, name, site):
+            kind = _machine_type(out, provider)
+            if kind is None:
+                known = [t.provider for t in out.catalog.types if t.serves == "machine"]
+                out.find("NO-FENCE", where, unknown(provider, known, "fence method"))
+                continue
+            ids.append(_add(out, name, site, kind, settings, where))
+        if not ids and len(out.findings) == before:
+            way_out = "name its `machine:` or give a `fence:` list"
+            out.find("NO-FENCE", path, f"{name} at {site} writes or acts and cannot be fenced: {way_out}")
+        out.fences[name, site] = tuple(ids)
+        if component.type == "vm" and ids:
+            out.instances[name, site] = ids[0]
+
+
+def _methods(out: Resolution, name: str, site: str) -> Iterator[tuple[str, dict[str, Any], Path]]:
+    """(provider, settings, where it is written) of each method."""
+    place, path = out.runbook.components[name].at[site], ("components", name, "at", site)
+    machine = {"machine": place["machine"]} if "machine" in place else {}
+    listed = place.get("fence")
+    if listed is None:
+        if machine:
+            yield out.runbook.sites[site].provider, machine, (*path, "machine")
+        return
+    if not isinstance(listed, list | tuple):
+        out.find("VALUE", (*path, "fence"), "a fence is a list of methods: `- provider: {settings}`")
+        return
+    for index, item in enumerate(listed):
+        where = (*path, "fence", index)
+        if isinstance(item, str):
+            yield item, machine, where
+        elif isinstance(item, Mapping) and len(item) == 1 and isinstance(next(iter(item.values())), Mapping):
+            provider, settings = next(iter(item.items()))
+            yield str(provider), dict(settings), (*where, provider)
+        else:
+            out.find("VALUE", where, "a method is a provider's name, or `provider: {settings}`")
+
+
+def _add(out: Resolution, name: str, site: str, kind: ResourceType, settings: dict[str, Any], where: Path) -> str:
+    credentials = settings.pop("credentials", None)
+    out.validate(kind.place, settings, where, ("credentials",))
+    base = f"{name}@{site}:{kind.provider}"
+    twins = sum(1 for other in out.specs if other == base or other.startswith(base + "-"))
+    spec = out.spec(f"{base}-{twins + 1}" if twins else base, kind, name, site, {site: settings})
+    out.add(spec.model_copy(update={"credentials": credentials}))
+    return spec.id
+
+
+def _machine_type(out: Resolution, provider: str) -> ResourceType | None:
+    fitting = [t for t in out.catalog.types if t.serves == "machine" and t.provider == provider]
+    return fitting[0] if len(fitting) == 1 else None

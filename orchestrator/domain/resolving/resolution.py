@@ -1,0 +1,75 @@
+"""What resolving has found so far."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel
+
+from orchestrator.domain.catalog import Catalog, ResourceType
+from orchestrator.domain.findings import Finding, check_model
+from orchestrator.domain.plan import ResourceSpec
+from orchestrator.domain.runbook import Component, Runbook
+
+Path = tuple[str | int, ...]
+Places = dict[str, dict[str, Any]]
+
+CORE_KEYS = ("type", "needs", "credentials", "server", "at")
+PLACE_KEYS = ("fence", "machine")
+
+
+@dataclass
+class Resolution:
+    """Every resource of a runbook, and what is wrong with the ones that are missing.
+
+    instances: (component, site) to the component's own resource there; for a shared one the same at both sites.
+    fences: (component, site) to the fence methods there, in order.
+    probes: the resource of each verification, in order.
+    """
+
+    runbook: Runbook
+    catalog: Catalog
+    specs: dict[str, ResourceSpec] = field(default_factory=dict)
+    instances: dict[tuple[str, str], str] = field(default_factory=dict)
+    fences: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+    probes: list[str] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+
+    def find(self, code: str, path: Path, message: str) -> None:
+        """Note that something is wrong at `path`."""
+        self.findings.append(Finding(code=code, path=path, message=message))
+
+    def validate(self, model: type[BaseModel], value: Mapping[str, Any], path: Path, also: Iterable[str] = ()) -> None:
+        """Note every way in which `value` does not fit `model`. `also`: keys that the core reads at this place."""
+        self.findings += check_model(model, value, path, also)[1]
+
+    def serving(self, component: Component, site: str) -> ResourceType | None:
+        """The type that implements `component` at `site`."""
+        selector = component.server if component.type == "dns" else self.runbook.sites[site].provider
+        return self.catalog.serving(component.type, selector)
+
+    def place(self, component: Component, site: str) -> dict[str, Any]:
+        """The keys under `at: <site>:` that belong to the component's own resource, not to its fence."""
+        kind = self.serving(component, site)
+        own = set(kind.place.model_fields) if kind else set()
+        return {k: v for k, v in component.at.get(site, {}).items() if k not in PLACE_KEYS or k in own}
+
+    def add(self, spec: ResourceSpec) -> None:
+        """Keep a resource."""
+        self.specs[spec.id] = spec
+
+    def spec(self, resource: str, kind: ResourceType, component: str, site: str | None, places: Places) -> ResourceSpec:
+        """A resource of `kind`, without settings and credentials yet."""
+        return ResourceSpec(
+            id=resource,
+            type=kind.name,
+            component=component,
+            site=site,
+            settings={},
+            places=places,
+            sites=dict(self.runbook.sites),
+            late_effect=kind.late_effect,
+            compare_and_set=kind.compare_and_set,
+        )
