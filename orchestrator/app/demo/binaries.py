@@ -31,10 +31,14 @@ class Binaries:
         """The same programs where `account` can run them: here, or copied into `workshop`."""
         if account.can_pass(self.directory):
             return self
-        copy = workshop / f"postgresql-{self.version}"
+        prefix, copy = self.directory.parent, workshop / f"postgresql-{self.version}"
+        package = prefix.parent
         remove_tree(copy)
-        shutil.copytree(self.directory.parent, copy, symlinks=True)
-        return Binaries(copy / self.directory.name, self.version, self.from_wheel)
+        shutil.copytree(prefix, copy / package.name / prefix.name, symlinks=True)
+        libraries = package.with_name(f"{package.name}.libs")
+        if libraries.is_dir():  # where auditwheel puts them; the programs look for ../../../<package>.libs
+            shutil.copytree(libraries, copy / libraries.name)
+        return Binaries(copy / package.name / prefix.name / self.directory.name, self.version, self.from_wheel)
 
 
 def find(debian: Path = DEBIAN) -> Binaries:
