@@ -1,0 +1,81 @@
+"""What the fence agents can do: the power of a machine, through any agent on the ClusterLabs contract."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from orchestrator.domain.catalog import ResourceType, Settings
+from orchestrator.domain.durations import Seconds
+
+# The names under which ClusterLabs installs fence_ipmilan; all of them call ipmitool.
+IPMI_AGENTS = frozenset(
+    {"fence_ipmilan", "fence_ipmilanplus", "fence_idrac", "fence_ilo3", "fence_ilo4", "fence_ilo5", "fence_imm"}
+)
+
+_OURS = frozenset({"action", "option"})
+_SECRET = frozenset({"password", "passwd", "passphrase", "snmp_priv_passwd", "hexadecimal_kg"})
+
+
+def _as_text(value: Any) -> Any:
+    """YAML reads `plug: 3` as a number and `lanplus: true` as a truth; agents read text."""
+    if isinstance(value, bool):
+        return "1" if value else "0"
+    return str(value) if isinstance(value, int) else value
+
+
+class MachinePlace(Settings):
+    """How the machine at one site is cut off.
+
+    agent: a fence agent's name, looked for on PATH and in the sbin folders, or its absolute path.
+    options: the agent's own options (`ip`, `plug`, `lanplus`...); what is secret comes from `credentials:` instead.
+    restores_power: true where the machine's power-restore policy, a scheduler or another controller may start it
+        again by itself. It is then off but not latched, and off alone does not allow a promotion.
+    uuid: for the IPMI agents, the GUID that `ipmitool mc guid` prints for this machine's controller. Where it is
+        given, nothing is switched off or on unless the controller that answers has it.
+    timeout, status_timeout: the agent is killed after this time; for `off` and `on` the outcome is then unknown.
+    """
+
+    agent: str = Field(min_length=1)
+    options: dict[str, Annotated[str, BeforeValidator(_as_text)]] = Field(default_factory=dict)
+    restores_power: bool = False
+    uuid: str | None = None
+    timeout: Seconds = Field(default=40.0, gt=0)
+    status_timeout: Seconds = Field(default=15.0, gt=0)
+
+    @field_validator("options")
+    @classmethod
+    def _only_the_agents_own_options(cls, options: dict[str, str]) -> dict[str, str]:
+        for name, value in options.items():
+            plain = name.replace("-", "_").strip().lower()
+            if plain in _OURS:
+                msg = f"{name!r} is decided by the plan: remove it"
+                raise ValueError(msg)
+            if plain in _SECRET:
+                msg = f"{name!r} is a secret: put it into the profile that `credentials:` names"
+                raise ValueError(msg)
+            if not plain or "=" in name or "\n" in name + value:
+                msg = f"option {name!r} cannot be written as one line key=value"
+                raise ValueError(msg)
+        return options
+
+    @model_validator(mode="after")
+    def _uuid_can_be_read(self) -> MachinePlace:
+        if self.uuid and self.agent.rpartition("/")[2] not in IPMI_AGENTS:
+            msg = f"uuid cannot be read through {self.agent}: remove it, or name the machine by its UUID in `plug`"
+            raise ValueError(msg)
+        return self
+
+
+RESOURCES: tuple[ResourceType, ...] = (
+    ResourceType(
+        name="fence_agents.machine",
+        serves="machine",
+        adapter="providers.fence_agents.machine:Machine",
+        place=MachinePlace,
+        selectors=frozenset({"on-prem"}),
+        # A controller may carry out a request after its answer was lost; no agent declares a bound.
+        late_effect=None,
+    ),
+)
