@@ -1,0 +1,91 @@
+"""The resource types of Amazon Web Services and the keys they take in a runbook."""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+from pydantic import Field, StringConstraints, model_validator
+
+from orchestrator.domain.catalog import DnsPlace, DnsSettings, ResourceType, Settings
+
+InstanceId = Annotated[str, StringConstraints(pattern=r"^i-([0-9a-f]{8}|[0-9a-f]{17})$")]
+InterfaceId = Annotated[str, StringConstraints(pattern=r"^eni-([0-9a-f]{8}|[0-9a-f]{17})$")]
+AllocationId = Annotated[str, StringConstraints(pattern=r"^eipalloc-([0-9a-f]{8}|[0-9a-f]{17})$")]
+HostedZoneId = Annotated[str, StringConstraints(pattern=r"^Z[0-9A-Z]{1,31}$")]
+
+SIGNATURE_LIFETIME = 900.0
+"""Seconds after which AWS refuses a signed request that was held up on its way. AWS names 5 minutes for most services
+and 15 for some ("Signing AWS API requests", "Handling dates"); the longer one is the bound."""
+
+
+class InstancePlace(Settings):
+    """The EC2 instance at a site. `name_tag`: its Name tag, checked before anything is done to it."""
+
+    machine: InstanceId
+    name_tag: str | None = None
+
+
+class AddressSettings(Settings):
+    """The elastic IP, by the ID of its allocation (an address can be released and given to someone else)."""
+
+    allocation: AllocationId
+
+
+class AddressPlace(Settings):
+    """What holds the address at a site: an instance (its primary interface), or one network interface."""
+
+    machine: InstanceId | None = None
+    network_interface: InterfaceId | None = None
+
+    @model_validator(mode="after")
+    def _names_something(self) -> Self:
+        if self.machine or self.network_interface:
+            return self
+        msg = "name what holds the address at this site: machine: i-… or network_interface: eni-…"
+        raise ValueError(msg)
+
+
+class RecordSettings(DnsSettings):
+    """`hosted_zone` is needed only where several hosted zones have the same name, say a public and a private one."""
+
+    hosted_zone: HostedZoneId | None = Field(default=None, examples=["Z0123456789ABCDEFGHIJ"])
+
+    @model_validator(mode="after")
+    def _record_is_in_zone(self) -> Self:
+        zone, record = self.zone.lower().rstrip("."), self.record.lower().rstrip(".")
+        if record == zone or record.endswith(f".{zone}"):
+            return self
+        msg = f"record {self.record} is not in zone {self.zone}: write the record's full name"
+        raise ValueError(msg)
+
+
+RESOURCES: tuple[ResourceType, ...] = (
+    ResourceType(
+        name="aws.ec2_instance",
+        serves="machine",
+        adapter="providers.aws.ec2_instance:Ec2Instance",
+        place=InstancePlace,
+        selectors=frozenset({"aws"}),
+    ),
+    ResourceType(
+        name="aws.elastic_ip",
+        serves="floating-ip",
+        adapter="providers.aws.elastic_ip:ElasticIp",
+        settings=AddressSettings,
+        place=AddressPlace,
+        selectors=frozenset({"aws"}),
+        shared=True,
+        late_effect=SIGNATURE_LIFETIME,
+    ),
+    ResourceType(
+        name="aws.route53_record",
+        serves="dns",
+        adapter="providers.aws.route53_record:Route53Record",
+        settings=RecordSettings,
+        place=DnsPlace,
+        selectors=frozenset({"route53"}),
+        shared=True,
+        compare_and_set=True,
+        late_effect=SIGNATURE_LIFETIME,
+    ),
+)
