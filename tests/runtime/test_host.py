@@ -1,0 +1,166 @@
+"""A host keeps apart: never begun, ended by itself, and lost in between. Over a real sshd."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from orchestrator.domain.errors import (
+    AuthenticationFailed,
+    Doubtful,
+    GuardRefused,
+    Misconfigured,
+    Unreachable,
+    WrongIdentity,
+)
+from orchestrator.runtime.host import SSH_CONFIG_VARIABLE, Host
+from tests.ssh import Sshd
+
+
+@pytest.fixture(scope="module")
+def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
+    server = Sshd(tmp_path_factory.mktemp("sshd"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(params=["here", "ssh"])
+def host(request: pytest.FixtureRequest, sshd: Sshd, monkeypatch: pytest.MonkeyPatch) -> Host:
+    monkeypatch.setenv(SSH_CONFIG_VARIABLE, str(sshd.config))
+    return Host() if request.param == "here" else Host(sshd.destination)
+
+
+@pytest.fixture
+def remote(sshd: Sshd, monkeypatch: pytest.MonkeyPatch) -> Host:
+    monkeypatch.setenv(SSH_CONFIG_VARIABLE, str(sshd.config))
+    return Host(sshd.destination)
+
+
+def test_words_arrive_as_they_are(host: Host) -> None:
+    words = ["a b", "$HOME", "'", '"', "`id`", "*", ";", "ü", "", "-n", "two\nlines"]
+    done = host.run(["printf", "[%s]", *words], timeout=5)
+    assert done.stdout == "".join(f"[{word}]" for word in words)
+    assert (done.code, done.stderr) == (0, "")
+
+
+def test_stdin_arrives_whole(host: Host) -> None:
+    text = "one\ntwo without an end" + "x" * 300_000
+    assert host.run(["cat"], timeout=10, stdin=text).stdout == text
+
+
+@pytest.mark.parametrize("code", [1, 2, 255])
+def test_an_exit_code_is_the_commands_own(host: Host, code: int) -> None:
+    done = host.run(["sh", "-c", f"echo out; echo why >&2; exit {code}"], timeout=5)
+    assert (done.code, done.stdout, done.complaint) == (code, "out\n", "why")
+
+
+def test_a_missing_tool_is_named(host: Host) -> None:
+    with pytest.raises(Misconfigured, match="no-such-tool"):
+        host.run(["no-such-tool"], timeout=5)
+
+
+def test_another_user(host: Host) -> None:
+    other = Host(host.ssh, run_as="nobody")
+    assert other.run(["id", "-un"], timeout=5).stdout == "nobody\n"
+    assert Host(host.ssh, run_as="root").run(["id", "-un"], timeout=5).stdout == "root\n"
+
+
+def test_an_unknown_user_is_told(host: Host) -> None:
+    with pytest.raises(Misconfigured, match="no-such-user"):
+        Host(host.ssh, run_as="no-such-user").run(["true"], timeout=5)
+
+
+def test_past_the_limit_it_is_doubtful_and_the_command_is_gone(host: Host, tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    began = time.monotonic()
+    with pytest.raises(Doubtful, match="1 s"):
+        host.run(["sh", "-c", f"echo $$ > {pid}; sleep 60; true"], timeout=1)
+    assert time.monotonic() - began < 5
+    assert not Path(f"/proc/{pid.read_text().strip()}").exists()
+
+
+def test_a_refusing_guard_starts_nothing(host: Host, tmp_path: Path) -> None:
+    def refuse() -> None:
+        raise GuardRefused("superseded")
+
+    with pytest.raises(GuardRefused):
+        host.run(["touch", str(tmp_path / "began")], timeout=5, guard=refuse)
+    time.sleep(0.3)
+    assert not (tmp_path / "began").exists()
+    host.run(["touch", str(tmp_path / "began")], timeout=5, guard=lambda: None)
+    assert (tmp_path / "began").exists()
+
+
+def test_nothing_is_started_without_time_left(host: Host) -> None:
+    with pytest.raises(Unreachable, match="no time"):
+        host.run(["true"], timeout=0)
+
+
+def test_nobody_listens(remote: Host) -> None:
+    with pytest.raises(Unreachable, match=r"root@127\.0\.0\.1:1: no SSH connection: .*refused"):
+        Host("ssh://root@127.0.0.1:1").run(["true"], timeout=5)
+
+
+def test_a_name_that_does_not_resolve(remote: Host) -> None:
+    with pytest.raises(Unreachable, match=r"nowhere\.invalid"):
+        Host("root@nowhere.invalid").run(["true"], timeout=5)
+
+
+def test_a_wrong_user_or_key(remote: Host) -> None:
+    assert remote.ssh
+    with pytest.raises(AuthenticationFailed, match="games@"):
+        Host(remote.ssh.replace("root@", "games@")).run(["true"], timeout=5)
+
+
+def test_another_host_key_is_another_machine(remote: Host, sshd: Sshd) -> None:
+    sshd.trust((sshd.folder / "client.pub").read_text())
+    try:
+        with pytest.raises(WrongIdentity, match="not the one in known_hosts"):
+            remote.run(["true"], timeout=5)
+        sshd.trust("")
+        with pytest.raises(Misconfigured, match="not known here"):
+            remote.run(["true"], timeout=5)
+    finally:
+        sshd.trust((sshd.folder / "host.pub").read_text())
+
+
+def test_a_frozen_sshd_is_given_up_and_surely_not_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = Sshd(tmp_path / "own")
+    own.start()
+    monkeypatch.setenv(SSH_CONFIG_VARIABLE, str(own.config))
+    assert own.process
+    try:
+        assert Host(own.destination).run(["true"], timeout=5).code == 0
+        os.kill(own.process.pid, signal.SIGSTOP)
+        began = time.monotonic()
+        with pytest.raises(Unreachable):
+            Host(own.destination).run(["true"], timeout=30)
+        assert time.monotonic() - began < 7
+    finally:
+        own.stop()
+
+
+def test_a_connection_lost_while_the_command_runs_is_doubtful(remote: Host, sshd: Sshd, tmp_path: Path) -> None:
+    began = tmp_path / "began"
+
+    def cut() -> None:
+        while not began.exists():
+            time.sleep(0.01)
+        assert sshd.process
+        children = subprocess.run(["pgrep", "-P", str(sshd.process.pid)], capture_output=True, text=True, check=True)
+        for pid in children.stdout.split():
+            os.kill(int(pid), signal.SIGKILL)
+
+    cutter = threading.Thread(target=cut)
+    cutter.start()
+    with pytest.raises(Doubtful, match=r"connection was lost while sh ran"):
+        remote.run(["sh", "-c", f"touch {began}; exec sleep 3"], timeout=10)
+    cutter.join()
