@@ -3,6 +3,7 @@
     TideoverError
     ├── RunbookInvalid        the runbook has findings; nothing was planned
     ├── NotFoundLocally       a runbook, credential profile or setting that was named does not exist here
+    ├── ServerUnavailable     no Temporal server was found, or the one found did not start
     ├── JournalUnavailable    the journal cannot be read or written; every guard refuses
     ├── GuardRefused          the guard let no request through: superseded, expired, cancelled, another plan
     └── ProviderError         what an adapter met; says whether a request may have reached the target
@@ -30,6 +31,10 @@ class RunbookInvalid(TideoverError):
 
 class NotFoundLocally(TideoverError):
     """Something named by the operator does not exist here."""
+
+
+class ServerUnavailable(TideoverError):
+    """No Temporal server was found, or the one found did not start. Its text names each way that was tried."""
 
 
 class JournalUnavailable(TideoverError):
