@@ -69,7 +69,9 @@ class Step(Frozen):
     """One node of the plan. `wants` are tried in order: the next only when one is not confirmed.
 
     `timeout`: seconds for one attempt. `patience`: seconds for which a first look that cannot see anything is repeated.
-    `looks_at`: what a step that only reads, reads. `needs_strength`: the weakest evidence that counts as done.
+    `looks_at`: what a step that only reads, reads. `touches`: resources whose state the effect takes along, such as the
+    server on a machine that is powered off; undo restores them as well. `needs_strength`: the weakest evidence that
+    counts as done.
     """
 
     id: str
@@ -80,6 +82,7 @@ class Step(Frozen):
     summary: str
     wants: tuple[Want, ...] = ()
     looks_at: tuple[str, ...] = ()
+    touches: tuple[str, ...] = ()
     timeout: float = 60.0
     patience: float = 2.0
     needs_strength: Strength = Strength.F0

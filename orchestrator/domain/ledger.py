@@ -1,0 +1,189 @@
+"""The safety state of a protection group. It lives in the journal, so every execution inherits what is in doubt.
+
+Pure functions from record to record. The runtime writes each result by compare-and-set; the engine folds the same
+functions over its own copy, so that the two cannot disagree about a rule.
+"""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from orchestrator.domain.base import Frozen
+from orchestrator.domain.outcome import Done, Outcome, Unknown
+from orchestrator.domain.plan import PlanMode, Want
+from orchestrator.domain.world import Power, Role, State
+
+
+class Attempt(Frozen):
+    """The guard's token: one try of one method of one step, or of its undo. `n` rises over an execution's attempts."""
+
+    epoch: int
+    step: str
+    method: int
+    n: int
+    undo: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.epoch}/{self.n} {self.step}"
+
+
+class Request(Frozen):
+    """A mutating request that was sent, or maybe. `before`: what the resource was; `at`: seconds since the epoch."""
+
+    attempt: Attempt
+    want: Want
+    before: State | None
+    at: float
+
+
+class Execution(Frozen):
+    """Who holds the group. `id` leads back to the driver: a Temporal workflow and run, or a break-glass process."""
+
+    id: str
+    who: str
+    plan: str
+    mode: PlanMode
+    target: str
+    since: float
+
+    def __str__(self) -> str:
+        return f"{self.id}, {self.mode} to {self.target}, started by {self.who}"
+
+
+class GroupRecord(Frozen):
+    """Everything that the next execution must know.
+
+    claims: the newest attempt of this epoch for each resource. doubts: requests whose effect may still come.
+    issued: requests that were sent in the running or last unfinished execution, oldest first: what undo must cover.
+    before: what each resource was before it was first touched. holders: component to the site last proven primary.
+    fenced: resource to the site it was cut off at; it stays until it is released explicitly (I9).
+    tokens: what a long-running request left behind for the next attempt, by resource.
+    """
+
+    group: str
+    epoch: int = 0
+    execution: Execution | None = None
+    claims: dict[str, int] = Field(default_factory=dict)
+    doubts: tuple[Request, ...] = ()
+    issued: tuple[Request, ...] = ()
+    before: dict[str, State] = Field(default_factory=dict)
+    holders: dict[str, str] = Field(default_factory=dict)
+    fenced: dict[str, str] = Field(default_factory=dict)
+    tokens: dict[str, str] = Field(default_factory=dict)
+
+
+def open_execution(record: GroupRecord, execution: Execution, holder_is_gone: bool = False) -> GroupRecord | str:
+    """The group claimed for `execution` under the next epoch, or why not (I6).
+
+    `holder_is_gone`: whoever holds the group was looked up and is closed, as after a Terminate.
+    """
+    if record.execution and record.execution.id != execution.id and not holder_is_gone:
+        return f"{record.group} is held by {record.execution}: wait for it, or end it first"
+    if record.execution and record.execution.id == execution.id:
+        return record
+    update = {"epoch": record.epoch + 1, "execution": execution, "claims": {}, "tokens": {}}
+    return record.model_copy(update=update)
+
+
+def close_execution(record: GroupRecord, epoch: int, clean: bool) -> GroupRecord:
+    """The group released. After a clean end nothing is left to undo; otherwise the next one inherits it all."""
+    if record.epoch != epoch:
+        return record
+    update: dict[str, object] = {"execution": None, "claims": {}, "tokens": {}}
+    if clean:
+        update |= {"issued": (), "before": {}}
+    return record.model_copy(update=update)
+
+
+def claim(record: GroupRecord, attempt: Attempt, resource: str) -> GroupRecord | str:
+    """The resource claimed for `attempt`: every older attempt that has not yet passed its guard is revoked (I5)."""
+    if record.epoch != attempt.epoch:
+        return f"epoch {attempt.epoch} of {record.group} is over: the group is at epoch {record.epoch}"
+    newest = record.claims.get(resource, 0)
+    if attempt.n < newest:
+        return f"a newer attempt ({newest}) has claimed {resource}"
+    return record.model_copy(update={"claims": {**record.claims, resource: attempt.n}})
+
+
+def enter(record: GroupRecord, request: Request, plan: str) -> GroupRecord | str:
+    """What the guard asks: may this request be sent now? The record with the request in doubt, or why not (I5, I7)."""
+    if record.execution is None or record.execution.plan != plan:
+        held = record.execution.plan[:12] if record.execution else "nothing"
+        return f"plan {plan[:12]} is not what {record.group} is executing: that is {held}"
+    claimed = claim(record, request.attempt, request.want.resource)
+    if isinstance(claimed, str):
+        return claimed
+    blocked = conflict(claimed, request.want)
+    if blocked:
+        return blocked
+    if any(doubt.attempt == request.attempt for doubt in claimed.doubts):
+        return claimed
+    resource = request.want.resource
+    update: dict[str, object] = {
+        "doubts": (*claimed.doubts, request),
+        "issued": (*claimed.issued, request),
+    }
+    if request.before is not None and resource not in claimed.before:
+        update["before"] = {**claimed.before, resource: request.before}
+    if request.want.deactivates and request.want.site:
+        update["fenced"] = {**claimed.fenced, resource: request.want.site}
+    return claimed.model_copy(update=update)
+
+
+def close_attempt(record: GroupRecord, attempt: Attempt, outcome: Outcome) -> GroupRecord:
+    """The attempt has ended. Only its own definite answer closes its doubt; an Unknown stays one."""
+    mine = next((doubt for doubt in record.doubts if doubt.attempt == attempt), None)
+    if mine is None or isinstance(outcome, Unknown):
+        return record
+    update: dict[str, object] = {"doubts": tuple(d for d in record.doubts if d.attempt != attempt)}
+    if isinstance(outcome, Done):
+        update |= _done(record, mine)
+    else:
+        update["issued"] = tuple(r for r in record.issued if r.attempt != attempt)
+    return record.model_copy(update=update)
+
+
+def release(record: GroupRecord, component: str, site: str) -> GroupRecord:
+    """The fence of `component` at `site` lifted: it was rebuilt, or a human asked for it (I9)."""
+    own = f"{component}@{site}"
+    kept = {r: s for r, s in record.fenced.items() if r != own and not r.startswith(f"{own}:")}
+    return record.model_copy(update={"fenced": kept})
+
+
+def settle(record: GroupRecord, resource: str, late_effect: float | None, read_at: float) -> GroupRecord:
+    """Doubts on `resource` closed whose greatest lateness had passed before a fresh reading at `read_at`."""
+    if late_effect is None:
+        return record
+    doubts = tuple(d for d in record.doubts if d.want.resource != resource or d.at + late_effect >= read_at)
+    return record if len(doubts) == len(record.doubts) else record.model_copy(update={"doubts": doubts})
+
+
+def promotion_issued(record: GroupRecord) -> Request | None:
+    """The promotion request past the point of doubt: from here on nothing un-fences the source by itself (I8)."""
+    requests = (*record.issued, *record.doubts)
+    return next((r for r in requests if _promotes(r.want) and not r.attempt.undo), None)
+
+
+def conflict(record: GroupRecord, want: Want) -> str | None:
+    """Why `want` must not be requested: evidence is void while an opposite request is in doubt (I1, I2)."""
+    for doubt in record.doubts:
+        same_component = doubt.want.component == want.component
+        elsewhere = doubt.want.site != want.site
+        if want.activates and doubt.want.activates and same_component and elsewhere:
+            return f"{want} is not safe: {doubt.want} was requested by {doubt.attempt} and may still take effect"
+        if want.activates and doubt.want.deactivates and same_component and not elsewhere and _promotes(want):
+            return f"{want} is not safe: {doubt.want} was requested by {doubt.attempt} and may still take effect"
+    return None
+
+
+def _promotes(want: Want) -> bool:
+    return want.desired == Role(role="primary")
+
+
+def _done(record: GroupRecord, request: Request) -> dict[str, object]:
+    want, update = request.want, dict[str, object]()
+    if _promotes(want) and want.site:
+        update["holders"] = {**record.holders, want.component: want.site}
+    if want.activates:
+        update["fenced"] = {r: s for r, s in record.fenced.items() if r != want.resource}
+    return update
