@@ -1,0 +1,53 @@
+"""The demo's runbook: runbooks/demo.yaml with the directories and ports of this demo, and nothing else changed."""
+
+from __future__ import annotations
+
+import io
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from orchestrator.app.demo.cluster import Server
+
+NAME = "demo.yaml"
+DATABASE_CREDENTIALS, DNS_CREDENTIALS = "demo-db", "demo-dns"
+
+
+def example() -> dict[str, Any]:
+    """The runbook as it stands in runbooks/; comments and order survive a round trip."""
+    return dict_of(_file().read_text())
+
+
+def dict_of(text: str) -> Any:
+    """The runbook's values, with the comments that ruamel keeps beside them."""
+    return YAML().load(text)
+
+
+def concrete(servers: dict[str, Server], agent: Path) -> str:
+    """The example's text, with `servers` (by site) and the fence agent in place of the fixed ones."""
+    document: Any = example()
+    for site, server in servers.items():
+        host, place = server.host, document["components"]["db"]["at"][site]
+        place["host"], place["port"] = server.address, server.port
+        place["data_directory"], place["bin_directory"] = str(host.data_directory), str(host.bin_directory)
+        if server.account.is_other:
+            place.insert(list(place).index("fence"), "run_as", server.account.name)
+        fence = place["fence"][0]["fence_agents"]
+        fence["agent"] = str(agent)
+        fence["options"]["plug"], fence["options"]["power_dir"] = host.name, str(host.directory.parent)
+        document["components"]["name"]["at"][site]["a"] = server.address
+    text, yaml = io.StringIO(), YAML()
+    yaml.width = 120
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    yaml.dump(document, text)
+    return text.getvalue()
+
+
+def _file() -> Traversable:
+    """In an installed wheel the runbooks lie inside of the package, in a checkout beside it."""
+    package = files("orchestrator.app")
+    installed = package / "runbooks" / NAME
+    return installed if installed.is_file() else Path(str(package)).parents[1] / "runbooks" / NAME
