@@ -1,0 +1,145 @@
+"""The lab as a whole: what stands where, how it starts, and that nothing of it remains."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tests.e2e.lab import access, names
+from tests.e2e.lab.bmc import Bmc
+from tests.e2e.lab.database import Database
+from tests.e2e.lab.machine import Machine
+from tests.e2e.lab.network import BMC_BRIDGE, Claim, Network, answers_ping, run, site_bridge
+
+HOSTS = {"pg-a": ("dc", 11), "pg-b": ("cloud", 12)}
+OTHERS = {"ns1": ("ctl", 21), "ns2": ("client", 22), "client": ("client", 31), "app": ("dc", 32)}
+FLOATING = 100
+
+
+class Lab:
+    """Two database machines in two sites, their power controllers, DNS in the control and the client site, clients.
+
+    `client` is a client in a site of its own, `app` one in the first data centre, which a partition locks in with its
+    database. The worker of the program under test runs in the root namespace and sees all of it.
+    """
+
+    def __init__(self, template: Path) -> None:
+        self._template = template
+        self._claim: Claim | None = None
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self.start_seconds = self.stop_seconds = 0.0
+
+    def __enter__(self) -> Self:
+        begun = time.monotonic()
+        self._claim = Claim()
+        try:
+            self._build()
+        except BaseException:
+            self.close()
+            raise
+        self.start_seconds = time.monotonic() - begun
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """No namespace, process, interface or file of the lab remains."""
+        if self._claim is None:
+            return
+        begun, claim = time.monotonic(), self._claim
+        self._claim = None
+        for process in self._processes:
+            process.kill()
+        for process in self._processes:
+            process.wait()
+        claim.release()
+        self.stop_seconds = time.monotonic() - begun
+
+    # ---- building
+
+    def _build(self) -> None:
+        assert self._claim is not None
+        self.numbering = self._claim.numbering
+        self.directory = self.numbering.directory
+        self.directory.mkdir(mode=0o755)
+        self.network = Network(self.numbering)
+        self.network.build()
+        self.floating = self.numbering.lan(FLOATING)
+        self.name_servers = tuple(self.numbering.lan(OTHERS[name][1]) for name in ("ns1", "ns2"))
+        self.machines = {name: self._machine(name) for name in HOSTS}
+        self.databases = {name: Database(machine) for name, machine in self.machines.items()}
+        self.bmcs = {name: self._bmc(name) for name in HOSTS}
+        for name, (site, host) in OTHERS.items():
+            self.network.add(name, site_bridge(site), self.numbering.lan(host))
+        access.install(self.directory, [(m.name, m.ip, m.directory) for m in self.machines.values()])
+        self._start()
+
+    def _machine(self, name: str) -> Machine:
+        site, host = HOSTS[name]
+        namespace = self.network.add(name, site_bridge(site), self.numbering.lan(host))
+        address = f"{self.numbering.lan(host)}/24"
+        machine = Machine(name, namespace, self.network.switch, address, self.directory / name)
+        machine.install()
+        return machine
+
+    def _bmc(self, name: str) -> Bmc:
+        address = self.numbering.bmc(HOSTS[name][1])
+        return Bmc(self.machines[name], self.network.add(f"bmc-{name}", BMC_BRIDGE, address), address)
+
+    def _start(self) -> None:
+        self._processes += [bmc.start() for bmc in self.bmcs.values()]
+        ns1, ns2 = self.name_servers
+        for name, own, other, holder in (("ns1", ns1, ns2, self.floating), ("ns2", ns2, ns1, None)):
+            namespace = self.numbering.namespace(name)
+            self._processes.append(names.start_server(namespace, self.directory / name, own, other, holder))
+        with ThreadPoolExecutor() as pool:
+            for started in [pool.submit(self._start_host, name) for name in HOSTS]:
+                started.result()
+        self.databases["pg-a"].wait_for_streaming()
+        for server in self.name_servers:
+            names.wait_for(server, [self.floating])
+
+    def _start_host(self, name: str) -> None:
+        machine, database = self.machines[name], self.databases[name]
+        database.install(self._template, upstream=None if name == "pg-a" else self.machines["pg-a"].ip)
+        machine.power_on()
+        machine.wait_until_up()
+        database.start()
+        if name == "pg-a":
+            machine.run("ip", "address", "add", f"{self.floating}/24", "dev", "eth0")
+
+    # ---- asking
+
+    def namespace(self, machine: str | None) -> str | None:
+        """The network namespace of a machine; None, the root's own, for None."""
+        return None if machine is None else self.numbering.namespace(machine)
+
+    def site_of(self, machine: str) -> str:
+        """The site that a machine stands in."""
+        return {**HOSTS, **OTHERS}[machine][0]
+
+    def pings(self, source: str | None, target: str) -> bool:
+        """One echo comes back to the machine `source` (None: the worker) from the address or machine `target`."""
+        address = self.machines[target].ip if target in self.machines else target
+        return answers_ping(self.namespace(source), address)
+
+    def holder_of_floating(self) -> list[str]:
+        """The machines that have the floating address now; read without the network, from their own interfaces."""
+        return [name for name in HOSTS if f" {self.floating}/" in self._addresses(name)]
+
+    def _addresses(self, name: str) -> str:
+        return run("ip", "-n", self.numbering.namespace(name), "address", "show", "dev", "eth0")
+
+    def spawn(self, machine: str | None, *argv: str | Path) -> subprocess.Popen[bytes]:
+        """A process in a machine's network (None: the root's); it is ended with the lab."""
+        prefix = [] if machine is None else ["ip", "netns", "exec", self.numbering.namespace(machine)]
+        process = subprocess.Popen([*prefix, *map(str, argv)], stdin=subprocess.DEVNULL)
+        self._processes.append(process)
+        return process
