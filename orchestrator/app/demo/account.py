@@ -9,6 +9,8 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.app.demo.errors import DemoFailed
+
 
 @dataclass(frozen=True)
 class Account:
@@ -52,7 +54,7 @@ def database_account() -> Account:
             continue
         return Account(found.pw_name, found.pw_uid, found.pw_gid)
     msg = "running as root, and neither the user 'postgres' nor 'nobody' exists: run it as an unprivileged user"
-    raise LookupError(msg)
+    raise DemoFailed(msg)
 
 
 def remove_tree(directory: Path) -> None:

@@ -20,6 +20,7 @@ from psycopg.rows import TupleRow
 
 from orchestrator.app.demo import binaries
 from orchestrator.app.demo.account import Account, database_account
+from orchestrator.app.demo.errors import DemoFailed
 from orchestrator.app.demo.host import Host
 
 ADDRESSES = ("127.0.1.1", "127.0.1.2")
@@ -155,12 +156,15 @@ def build(
     """Both servers run under `directory`, and the right one streams from the left one.
 
     `directory` must be one that `database_account()` can pass. Without a port, one that is free on both addresses.
+    Raises DemoFailed, and then nothing runs.
     """
     account = database_account()
     directory.mkdir(parents=True, exist_ok=True)
-    account.own(directory)
+    if not account.can_pass(directory):
+        msg = f"the user {account.name}, who runs PostgreSQL, may not go to {directory}: choose another directory"
+        raise DemoFailed(msg)
     programs = (found or binaries.find()).usable_by(account, directory)
-    port = port or free_port(addresses)
+    port = port or free_port(addresses, 0)
     left, right = (
         Server(_host(directory / name, address, port, programs, account), address, port, account)
         for name, address in zip(names, addresses, strict=True)
@@ -172,15 +176,15 @@ def build(
     except subprocess.CalledProcessError as error:
         cluster.kill()
         msg = f"{Path(error.cmd[0]).name} failed in {directory}: {error.output.strip()}"
-        raise RuntimeError(msg) from error
+        raise DemoFailed(msg) from error
     except BaseException:
         cluster.kill()
         raise
     return cluster
 
 
-def free_port(addresses: Sequence[str], preferred: int = PORT) -> int:
-    """A TCP port on which nobody listens on any of the addresses; the preferred one if possible."""
+def free_port(addresses: Sequence[str], preferred: int) -> int:
+    """A TCP port on which nobody listens on any of the addresses; the preferred one if possible (0: none is)."""
     for candidate in (preferred, *(0 for _ in range(20))):
         port = candidate
         try:
@@ -193,7 +197,7 @@ def free_port(addresses: Sequence[str], preferred: int = PORT) -> int:
             continue
         return port
     msg = f"no port is free on all of {', '.join(addresses)}: is 127.0.0.0/8 on this machine's loopback interface?"
-    raise OSError(msg)
+    raise DemoFailed(msg)
 
 
 def _host(directory: Path, address: str, port: int, programs: binaries.Binaries, account: Account) -> Host:
@@ -244,5 +248,5 @@ def _wait_until_streaming(connection: psycopg.Connection[TupleRow], standby: str
     while not connection.execute(query, (standby,)).fetchone():
         if time.monotonic() > deadline:
             msg = f"{standby} did not begin to stream within {within:g} s; its log stands beside its data directory"
-            raise RuntimeError(msg)
+            raise DemoFailed(msg)
         time.sleep(0.01)

@@ -1,7 +1,7 @@
 """Route 53 on loopback with name servers that answer: moto's API, and a DNS responder that serves what the API says.
 
-Run as a program it does both until it is ended: it makes the hosted zone with one A record, prints `ready`, and
-answers DNS over UDP and TCP. Each answer comes from Route 53's API over HTTP, at most `FRESH` seconds old, with the
+Run as a program it does both until it is ended: it makes the hosted zone with one A record and answers DNS
+over UDP and TCP. Each answer comes from Route 53's API over HTTP, at most `FRESH` seconds old, with the
 record's own TTL; when the API does not answer, neither do we (SERVFAIL), for a stale address is worse than none.
 """
 
@@ -32,7 +32,6 @@ from moto.server import ThreadedMotoServer
 LOOPBACK, REGION = "127.0.0.1", "us-east-1"
 ACCESS_KEY_ID, SECRET_ACCESS_KEY = "demo", "demo"
 FRESH = 0.1
-READY = "ready"
 
 _NEGATIVE_TTL = 1
 _SOA = "ns.demo.invalid. hostmaster.demo.invalid. 1 7200 900 1209600 1"
@@ -180,7 +179,6 @@ def main() -> None:
     ThreadedMotoServer(ip_address=LOOPBACK, port=given.api, verbose=False).start()
     client = route53(f"http://{LOOPBACK}:{given.api}")
     serve(HostedZone.create(client, given.zone, given.record, given.address, given.ttl), given.dns)
-    print(READY, flush=True)  # noqa: T201
     sys.stdin.read()
 
 

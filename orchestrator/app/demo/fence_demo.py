@@ -22,7 +22,7 @@ _METADATA = """\
   <parameters>
     <parameter name="action" required="1"><content type="string" default="off"/></parameter>
     <parameter name="plug" required="1"><content type="string"/><shortdesc>Name of the host</shortdesc></parameter>
-    <parameter name="power_dir" required="1"><content type="string"/><shortdesc>Where the hosts are</shortdesc></parameter>
+    <parameter name="power_dir" required="1"><content type="string"/><shortdesc>Where hosts are</shortdesc></parameter>
   </parameters>
   <actions>
     <action name="on" automatic="0"/><action name="off"/><action name="status"/><action name="monitor"/>

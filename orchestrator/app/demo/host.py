@@ -69,7 +69,10 @@ class Host:
     def install(self, programs: Iterable[Path]) -> None:
         """The host exists, is on, and has `programs`."""
         self.bin_directory.mkdir(parents=True)
+        for place in (self.directory, self.bin_directory):
+            place.chmod(0o755)  # whatever the umask
         self.switch.write_text("on \n")
+        self.switch.chmod(0o644)
         for real in programs:
             wrapper = self.bin_directory / real.name
             wrapper.write_text(
@@ -160,7 +163,7 @@ class Host:
 
     def _as_owner(self, action: str, within: float) -> None:
         """Root without CAP_SYS_PTRACE (in a container) cannot look into another user's processes: become that user."""
-        argv = [sys.executable, "-I", "-m", __name__, action, str(self.directory), str(within)]
+        argv = [sys.executable, "-P", "-m", __name__, action, str(self.directory), str(within)]
         done = subprocess.run(argv, capture_output=True, text=True, timeout=within + 10, check=False)
         if done.returncode:
             raise TimeoutError(done.stderr.strip().rpartition("\n")[2])

@@ -16,19 +16,10 @@ NAME = "demo.yaml"
 DATABASE_CREDENTIALS, DNS_CREDENTIALS = "demo-db", "demo-dns"
 
 
-def example() -> dict[str, Any]:
-    """The runbook as it stands in runbooks/; comments and order survive a round trip."""
-    return dict_of(_file().read_text())
-
-
-def dict_of(text: str) -> Any:
-    """The runbook's values, with the comments that ruamel keeps beside them."""
-    return YAML().load(text)
-
-
 def concrete(servers: dict[str, Server], agent: Path) -> str:
     """The example's text, with `servers` (by site) and the fence agent in place of the fixed ones."""
-    document: Any = example()
+    yaml = YAML()
+    document: Any = yaml.load(_file().read_text())
     for site, server in servers.items():
         host, place = server.host, document["components"]["db"]["at"][site]
         place["host"], place["port"] = server.address, server.port
@@ -39,9 +30,9 @@ def concrete(servers: dict[str, Server], agent: Path) -> str:
         fence["agent"] = str(agent)
         fence["options"]["plug"], fence["options"]["power_dir"] = host.name, str(host.directory.parent)
         document["components"]["name"]["at"][site]["a"] = server.address
-    text, yaml = io.StringIO(), YAML()
     yaml.width = 120
     yaml.indent(mapping=2, sequence=4, offset=2)
+    text = io.StringIO()
     yaml.dump(document, text)
     return text.getvalue()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 
@@ -54,9 +55,7 @@ def judge(acks: Sequence[Ack], rows: Collection[int], since: float, until: float
         msg = "the writer got no commit acknowledged in this span of time"
         raise ValueError(msg)
     times = [ack.at for ack in seen] + [until]
-    outage, began = max(
-        (after - before, before) for before, after in zip(times, times[1:], strict=False)
-    )  # fmt: skip
+    outage, began = max((after - before, before) for before, after in pairwise(times))
     present = set(rows)
     lost = [ack for ack in seen if ack.seq not in present]
     return Verdict(

@@ -19,6 +19,7 @@ from typing import TextIO
 import dns.exception
 import dns.resolver
 import psycopg
+from psycopg.rows import TupleRow
 
 TABLE = "demo_writes"
 CREATE_TABLE = f"create table {TABLE} (seq bigint primary key, at timestamptz not null default clock_timestamp())"
@@ -49,7 +50,7 @@ class Writer:
     record: TextIO
     _seq: int = 0
     _address: str = ""
-    _connection: psycopg.Connection[tuple[object, ...]] | None = None
+    _connection: psycopg.Connection[TupleRow] | None = None
     _began: float = field(default_factory=lambda: time.time() - time.monotonic())
 
     def commit(self) -> bool:
@@ -72,7 +73,7 @@ class Writer:
             self._connection.close()
             self._connection = None
 
-    def _connect(self) -> psycopg.Connection[tuple[object, ...]]:
+    def _connect(self) -> psycopg.Connection[TupleRow]:
         self._address = str(self.names.resolve(self.name, "A")[0])
         return psycopg.connect(
             host=self._address,
@@ -104,7 +105,12 @@ def main() -> None:
         options.add_argument(f"--{name}", type=kind, required=True)
     given = options.parse_args()
     password, ended = sys.stdin.readline().rstrip("\n"), threading.Event()
-    threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).start()
+
+    def follow_stdin() -> None:
+        sys.stdin.read()
+        ended.set()
+
+    threading.Thread(target=follow_stdin, daemon=True).start()
     with given.record.open("a") as record:
         write_until(ended, Writer(given.name, given.port, password, resolver(given.dns), record), given.pace)
 
