@@ -70,7 +70,7 @@ class Endpoint:
 
     def _connect(self, seconds: float) -> psycopg.Connection[DictRow]:
         milliseconds = max(int(seconds * 1000), 1)
-        given = {
+        given: dict[str, str | int | None] = {
             "host": self.host,
             "port": self.port,
             "user": self.user,
@@ -82,7 +82,9 @@ class Endpoint:
             "tcp_user_timeout": milliseconds,
         }
         try:
-            return psycopg.connect(make_conninfo(**{**given, **self.options}), autocommit=True, row_factory=dict_row)
+            return psycopg.connect(
+                make_conninfo("", **{**given, **self.options}), autocommit=True, row_factory=dict_row
+            )
         except psycopg.Error as error:
             raise errors.refused_connection(error, str(self), self.user) from None
 
