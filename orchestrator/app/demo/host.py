@@ -36,6 +36,9 @@ fi
 exec {real} "$@"
 """
 
+_PROBES = 3
+"""Somebody else may be looking at the same instant, which takes the lock for some microseconds."""
+
 _SEGMENT_LINE = 6
 """In postmaster.pid, LOCK_FILE_LINE_SHMEM_KEY of PostgreSQL's utils/pidfile.h: "key id"."""
 
@@ -111,12 +114,15 @@ class Host:
 
     def is_vacant(self) -> bool:
         """True where no process of this host exists."""
-        with self.switch.open() as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return False
-        return True
+        for _ in range(_PROBES):
+            with self.switch.open() as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    time.sleep(0.001)
+                else:
+                    return True
+        return False
 
     def processes(self) -> set[int]:
         """The processes of this host, as far as we may look; run it as the owner of the host's directory."""

@@ -48,22 +48,22 @@ class Writer:
     password: str = field(repr=False)
     names: dns.resolver.Resolver
     record: TextIO
-    _seq: int = 0
+    seq: int = 0
     _address: str = ""
     _connection: psycopg.Connection[TupleRow] | None = None
     _began: float = field(default_factory=lambda: time.time() - time.monotonic())
 
     def commit(self) -> bool:
         """True where one more row was acknowledged and recorded; a connection that failed is given up."""
-        self._seq += 1
+        self.seq += 1
         try:
             if self._connection is None:
                 self._connection = self._connect()
-            self._connection.execute(_INSERT, (self._seq,))
+            self._connection.execute(_INSERT, (self.seq,))
         except (psycopg.Error, dns.exception.DNSException):
             self.close()
             return False
-        self.record.write(f"{self._seq} {self._began + time.monotonic():.6f} {self._address}\n")
+        self.record.write(f"{self.seq} {self._began + time.monotonic():.6f} {self._address}\n")
         self.record.flush()
         return True
 

@@ -1,0 +1,157 @@
+"""The demo's Route 53 answers real DNS, its client honours the TTL, and the verdict counts what the client saw."""
+
+from __future__ import annotations
+
+import io
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import dns.flags
+import dns.message
+import dns.query
+import dns.rcode
+import pytest
+from moto.server import ThreadedMotoServer
+
+from orchestrator.app.demo import dns as demo_dns
+from orchestrator.app.demo.cluster import free_port
+from orchestrator.app.demo.dns import FRESH, LOOPBACK, HostedZone
+from orchestrator.app.demo.verdict import Ack, judge, read_acks
+from orchestrator.app.demo.writer import Writer, resolver
+
+ZONE, RECORD = "demo.test", "db.demo.test"
+Ask = Callable[..., dns.message.Message]
+
+
+@pytest.fixture(scope="module")
+def api() -> Iterator[ThreadedMotoServer]:
+    server = ThreadedMotoServer(ip_address=LOOPBACK, port=0, verbose=False)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def zone(api: ThreadedMotoServer) -> HostedZone:
+    client = demo_dns.route53("http://{}:{}".format(*api.get_host_and_port()))
+    return HostedZone.create(client, ZONE, RECORD, "127.0.1.1", ttl=1)
+
+
+@pytest.fixture
+def port(zone: HostedZone) -> int:
+    chosen = free_port([LOOPBACK], 0)
+    demo_dns.serve(zone, chosen)
+    return chosen
+
+
+def ask(port: int, name: str, kind: str = "A", way: Ask = dns.query.udp) -> dns.message.Message:
+    return way(dns.message.make_query(name, kind), LOOPBACK, port=port, timeout=3)
+
+
+def point(zone: HostedZone, address: str, ttl: int = 1) -> None:
+    record_set = {"Name": RECORD, "Type": "A", "TTL": ttl, "ResourceRecords": [{"Value": address}]}
+    changes: dict[str, Any] = {"Changes": [{"Action": "UPSERT", "ResourceRecordSet": record_set}]}
+    zone.client.change_resource_record_sets(HostedZoneId=zone.zone_id, ChangeBatch=changes)
+
+
+@pytest.mark.parametrize("way", [dns.query.udp, dns.query.tcp], ids=["udp", "tcp"])
+def test_the_record_is_answered_with_its_ttl(port: int, way: Ask) -> None:
+    reply = ask(port, "DB.demo.test.", way=way)
+    assert [str(answer).replace("DB", "db") for answer in reply.answer] == ["db.demo.test. 1 IN A 127.0.1.1"]
+    assert reply.flags & dns.flags.AA
+
+
+def test_a_change_through_the_api_is_answered_at_once(zone: HostedZone, port: int) -> None:
+    ask(port, RECORD)
+    point(zone, "127.0.1.2", ttl=7)
+    time.sleep(FRESH * 1.5)
+    assert str(ask(port, RECORD).answer[0]) == "db.demo.test. 7 IN A 127.0.1.2"
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "rcode", "negative"),
+    [
+        ("other.demo.test", "A", dns.rcode.NXDOMAIN, True),
+        ("db.demo.test", "AAAA", dns.rcode.NOERROR, True),
+        ("demo.test", "A", dns.rcode.NOERROR, True),
+        ("example.org", "A", dns.rcode.REFUSED, False),
+    ],
+)
+def test_what_is_not_there(port: int, name: str, kind: str, rcode: int, negative: bool) -> None:
+    reply = ask(port, name, kind)
+    assert (reply.rcode(), reply.answer) == (rcode, [])
+    assert bool(reply.authority) == negative
+
+
+def test_no_stale_address_is_given_when_the_api_is_gone(zone: HostedZone) -> None:
+    query = dns.message.make_query(RECORD, "A")
+    assert demo_dns.answer(query, zone).answer
+    zone.client = demo_dns.route53(f"http://{LOOPBACK}:{free_port([LOOPBACK], 0)}")
+    time.sleep(FRESH * 1.5)
+    assert demo_dns.answer(query, zone).rcode() == dns.rcode.SERVFAIL
+
+
+def test_the_client_keeps_an_answer_for_its_ttl_and_no_longer(zone: HostedZone, port: int) -> None:
+    names = resolver(port)
+    first = names.resolve(RECORD, "A")
+    point(zone, "127.0.1.2")
+    time.sleep(FRESH * 1.5)
+    assert str(names.resolve(RECORD, "A")[0]) == "127.0.1.1"
+    time.sleep(max(0.0, first.expiration - time.time()) + 0.05)
+    assert str(names.resolve(RECORD, "A")[0]) == "127.0.1.2"
+
+
+def test_a_commit_that_fails_is_not_recorded_and_its_number_not_used_again(port: int) -> None:
+    record = io.StringIO()
+    nobody_listens = free_port(["127.0.1.1"], 0)
+    writer = Writer(RECORD, nobody_listens, "", resolver(port), record)
+    assert [writer.commit() for _ in range(3)] == [False, False, False]
+    assert record.getvalue() == ""
+    assert writer.seq == 3
+
+
+# The verdict
+
+ACKS = [Ack(1, 10.00, "a"), Ack(2, 10.02, "a"), Ack(3, 10.04, "a"), Ack(5, 12.04, "b"), Ack(6, 12.06, "b")]
+
+
+def test_nothing_lost() -> None:
+    found = judge(ACKS, {1, 2, 3, 5, 6}, since=0, until=12.07)
+    assert (found.acknowledged, found.lost, found.lost_seconds, found.unacknowledged) == (5, 0, 0.0, 0)
+    assert (round(found.outage, 3), found.outage_began, found.over, found.served_by) == (2.0, 10.04, True, "b")
+
+
+def test_lost_acks_and_rows_that_nobody_was_told_of() -> None:
+    found = judge(ACKS, {1, 4, 5, 6}, since=0, until=12.07)
+    assert (found.lost, round(found.lost_seconds, 3), found.unacknowledged) == (2, 0.04, 1)
+
+
+def test_an_outage_that_goes_on_is_counted_up_to_now() -> None:
+    found = judge(ACKS[:3], {1, 2, 3}, since=0, until=14.04)
+    assert (round(found.outage, 3), found.over, found.served_by) == (4.0, False, "a")
+
+
+def test_only_the_asked_span_is_judged() -> None:
+    found = judge(ACKS, {5, 6}, since=12.0, until=12.07)
+    assert (found.acknowledged, found.lost, round(found.outage, 3)) == (2, 0, 0.02)
+    with pytest.raises(ValueError, match="no commit acknowledged"):
+        judge(ACKS, set(), since=13.0, until=14.0)
+
+
+def test_a_line_that_is_being_written_is_left_for_later(tmp_path: Any) -> None:
+    record = tmp_path / "acks.log"
+    assert read_acks(record) == []
+    record.write_text("1 10.000000 127.0.1.1\n2 10.0")
+    assert read_acks(record) == [Ack(1, 10.0, "127.0.1.1")]
+
+
+def test_many_clients_are_answered_at_once(port: int) -> None:
+    replies: list[dns.message.Message] = []
+    clients = [threading.Thread(target=lambda: replies.append(ask(port, RECORD))) for _ in range(20)]
+    for client in clients:
+        client.start()
+    for client in clients:
+        client.join()
+    assert len([reply for reply in replies if reply.answer]) == 20
