@@ -119,7 +119,7 @@ class _Builder:
             self._add("rebuild", name, site, (f"{name}.start",), f"rebuild {name} at {site} from {self.source}",
                       wants=(self._want(server, upstream, name, site),), patience=BOOT_PATIENCE)  # fmt: skip
             self._add("release", name, site, (f"{name}.rebuild",), f"{name} at {site} is a standby: lift its fence",
-                      looks_at=(server,))  # fmt: skip
+                      wants=(self._want(server, upstream, name, site),))  # fmt: skip
         return tuple(self.steps.values())
 
     def unfence(self) -> tuple[Step, ...]:

@@ -11,7 +11,7 @@ from pydantic import Field
 from orchestrator.domain.base import Frozen
 from orchestrator.domain.outcome import Done, Outcome, Unknown
 from orchestrator.domain.plan import PlanMode, Want
-from orchestrator.domain.world import Power, Role, State
+from orchestrator.domain.world import Role, State
 
 
 class Attempt(Frozen):

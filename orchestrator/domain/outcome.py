@@ -33,10 +33,11 @@ class Failed(Frozen):
 
 
 class Unknown(Frozen):
-    """The request was sent, or maybe; its effect may come at any later time. A lost worker is Unknown as well."""
+    """The request was sent, or maybe; its effect may come at any later time. `lost`: the worker went silent."""
 
     kind: Literal["unknown"] = "unknown"
     why: str
+    lost: bool = False
 
 
 Outcome = Annotated[Done | Refused | Failed | Unknown, Field(discriminator="kind")]

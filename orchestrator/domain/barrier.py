@@ -1,0 +1,54 @@
+"""The barrier: what must be proven before a promotion may be requested (I2, I3). This is its only place."""
+
+from __future__ import annotations
+
+from orchestrator.domain.checks import current_loss
+from orchestrator.domain.ledger import conflict
+from orchestrator.domain.plan import Plan, Step
+from orchestrator.domain.state import ExecutionState, Status
+from orchestrator.domain.world import Evidence
+
+
+def sufficient(step: Step, evidence: Evidence) -> str | None:
+    """None where the evidence is strong enough for the step; else what is lacking."""
+    if evidence.attested_by:
+        return None
+    if evidence.strength < step.needs_strength:
+        return f"evidence is only F{evidence.strength:d}, F{step.needs_strength:d} is needed"
+    if step.needs_latch and not evidence.reading.latched:
+        return "it is not latched: it could come back writable by itself"
+    return None
+
+
+def closed(plan: Plan, state: ExecutionState, promote: Step) -> str | None:
+    """Why the promotion must not be requested now; None where every other possible writer is proven cut off."""
+    for step in plan.of_kind("fence", "stop"):
+        record = state.steps[step.id]
+        if record.status is not Status.DONE or record.evidence is None:
+            return f"{step.id} is not confirmed (I2)"
+        lacking = sufficient(step, record.evidence)
+        if lacking:
+            return f"{step.id}: {lacking} (I2)"
+    return conflict(state.record, promote.wants[0])
+
+
+def fenced_at(plan: Plan, state: ExecutionState) -> float | None:
+    """When the last possible writer was proven cut off, seconds since the epoch; None where one is not."""
+    evidence = [state.steps[step.id].evidence for step in plan.of_kind("fence", "stop")]
+    times = [e.read_at for e in evidence if e is not None]
+    return max(times) if times and len(times) == len(evidence) else None
+
+
+def accepted_loss(plan: Plan, state: ExecutionState) -> float:
+    """The largest loss in seconds that a human, else the runbook's RPO, accepts (I3)."""
+    given = [a.max_loss for a in state.approvals.values() if a.max_loss is not None]
+    return max(given) if given else plan.objectives.rpo
+
+
+def too_much_lost(plan: Plan, state: ExecutionState) -> str | None:
+    """Why the loss measured after the fence is not accepted; None where it is (I3)."""
+    loss = current_loss(plan, state, until=fenced_at(plan, state))
+    accepted = accepted_loss(plan, state)
+    if loss is None or loss.within(accepted):
+        return None
+    return f"{loss} would be lost, but only {accepted:g}s are accepted: approve more with `max_loss`, or abort"

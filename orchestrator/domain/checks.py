@@ -1,0 +1,150 @@
+"""What the checks mean: which findings stop an execution before anything is changed, and which only warn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from orchestrator.domain.base import Frozen
+from orchestrator.domain.ledger import conflict
+from orchestrator.domain.loss import Loss, measure
+from orchestrator.domain.plan import Plan
+from orchestrator.domain.state import ExecutionState
+from orchestrator.domain.world import Reading, ReplicatesFrom, Role
+
+
+class CheckFinding(Frozen):
+    """One thing that a check found. `blocks`: nothing may be changed before it is mended."""
+
+    level: Literal["blocks", "warns"]
+    component: str
+    site: str | None
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.component}{f' at {self.site}' if self.site else ''}: {self.text}"
+
+
+def judge(plan: Plan, state: ExecutionState) -> tuple[CheckFinding, ...]:
+    """Every finding of the checks, the blocking ones first."""
+    found = [*_errors(plan, state), *_warnings(plan, state)]
+    for component in writers(plan):
+        found += _roles(plan, state, component)
+        found += _ledger(plan, state, component)
+    return tuple(sorted(found, key=lambda f: f.level != "blocks"))
+
+
+def writers(plan: Plan) -> tuple[str, ...]:
+    """The components with one writer that this plan promotes or rebuilds."""
+    return tuple(dict.fromkeys(s.component for s in plan.of_kind("promote", "rebuild") if s.component))
+
+
+def current_loss(plan: Plan, state: ExecutionState, until: float | None = None) -> Loss | None:
+    """What a promotion would lose by the newest readings; the worst of all writers. None where nothing is promoted.
+
+    `until`: when the source was last able to accept a commit; by default when it was read.
+    """
+    losses = [_loss_of(plan, state, c, until) for c in writers(plan)] if plan.of_kind("promote") else []
+    return max(losses, key=lambda loss: float("inf") if loss.seconds is None else loss.seconds, default=None)
+
+
+def _loss_of(plan: Plan, state: ExecutionState, component: str, until: float | None) -> Loss:
+    source = state.readings.get(f"{component}@{plan.source}")
+    target = state.readings.get(f"{component}@{plan.target}")
+    if target is None or target.replication is None:
+        return Loss(seconds=None, wal_bytes=None, source_known=False)
+    at = until if until is not None else state.read_at.get(f"{component}@{plan.target}", state.now)
+    fenced_since_read = until is not None
+    alive = source is not None and not fenced_since_read
+    return measure(source.replication if source else None, alive, target.replication, at)
+
+
+def _errors(plan: Plan, state: ExecutionState) -> Iterator[CheckFinding]:
+    for resource, error in state.errors.items():
+        spec = plan.resources[resource]
+        if ":" in resource:
+            yield from _fence_errors(plan, state, resource)
+            continue
+        lost_site = spec.site is not None and spec.site == _may_be_lost(plan)
+        level: Literal["blocks", "warns"] = "warns" if lost_site else "blocks"
+        yield CheckFinding(level=level, component=spec.component, site=spec.site, text=error.why)
+
+
+def _may_be_lost(plan: Plan) -> str | None:
+    """The site that need not answer: the lost source of a forced failover, the old primary that is rebuilt."""
+    return {"forced": plan.source, "reprotect": plan.target, "unfence": plan.target}.get(plan.mode)
+
+
+def _fence_errors(plan: Plan, state: ExecutionState, resource: str) -> Iterator[CheckFinding]:
+    """A fence method that does not answer: it blocks where it is needed, cannot mend itself and is the only one."""
+    spec, error = plan.resources[resource], state.errors[resource]
+    methods = [r for r in plan.resources if r.partition(":")[0] == resource.partition(":")[0] and ":" in r]
+    needed = any(resource == want.resource for step in plan.steps for want in step.wants)
+    hopeless = all(r in state.errors and state.errors[r].lasting for r in methods)
+    level: Literal["blocks", "warns"] = "blocks" if needed and hopeless else "warns"
+    text = f"its fence method {resource.partition(':')[2]} does not answer: {error.why}"
+    yield CheckFinding(level=level, component=spec.component, site=spec.site, text=text)
+
+
+def _warnings(plan: Plan, state: ExecutionState) -> Iterator[CheckFinding]:
+    for resource, reading in state.readings.items():
+        spec = plan.resources[resource]
+        for text in reading.warnings:
+            yield CheckFinding(level="warns", component=spec.component, site=spec.site, text=text)
+
+
+def _roles(plan: Plan, state: ExecutionState, component: str) -> Iterator[CheckFinding]:
+    source = state.readings.get(f"{component}@{plan.source}")
+    target = state.readings.get(f"{component}@{plan.target}")
+    if source and target and source.identity != target.identity:
+        text = f"{plan.source} is {source.identity} and {plan.target} is {target.identity}: not the same database"
+        yield CheckFinding(level="blocks", component=component, site=None, text=text)
+    judged = _reprotect_roles if plan.mode == "reprotect" else _failover_roles
+    yield from judged(plan, component, source, target)
+
+
+def _failover_roles(
+    plan: Plan, component: str, source: Reading | None, target: Reading | None
+) -> Iterator[CheckFinding]:
+    role = _role(target)
+    if role == "primary":
+        yield _blocks(component, plan.target, "is primary already: there is nothing to move")
+    elif target and role != "standby":
+        yield _blocks(component, plan.target, f"is {role}, not a standby: start it, or rebuild it with reprotect")
+    crashed = source is not None and _role(source) is None  # it was read, and is in no role: what a failover is for
+    if source and _role(source) != "primary" and not (crashed and plan.mode == "forced"):
+        yield _blocks(component, plan.source, f"is {_role(source)}, not primary: check the direction")
+    streams = target and target.state("replicates_from") == ReplicatesFrom(site=plan.source)
+    if plan.mode == "planned" and target and role == "standby" and not streams:
+        yield _blocks(component, plan.target, f"does not stream from {plan.source}: a planned move would lose data")
+
+
+def _reprotect_roles(
+    plan: Plan, component: str, primary: Reading | None, old: Reading | None
+) -> Iterator[CheckFinding]:
+    if primary and _role(primary) != "primary":
+        yield _blocks(component, plan.source, f"is {_role(primary)}: there is no primary to rebuild {plan.target} from")
+    if _role(old) == "primary":
+        yield _blocks(component, plan.target, "accepts writes: fence it first, and look which data is the right one")
+
+
+def _ledger(plan: Plan, state: ExecutionState, component: str) -> Iterator[CheckFinding]:
+    """What earlier executions left behind (I9, and the rule of opposite requests in doubt)."""
+    if plan.mode in ("planned", "forced"):
+        fenced = [r for r in state.record.fenced if r.partition(":")[0] == f"{component}@{plan.target}"]
+        if fenced:
+            text = f"is fenced since an earlier failover: run `tideover failback {plan.group} --reprotect-only` first"
+            yield _blocks(component, plan.target, text)
+    for step in plan.of_kind("promote"):
+        blocked = conflict(state.record, step.wants[0]) if step.component == component else None
+        if blocked:
+            yield _blocks(component, plan.target, f"{blocked}: look at it with `tideover doctor`")
+
+
+def _blocks(component: str, site: str | None, text: str) -> CheckFinding:
+    return CheckFinding(level="blocks", component=component, site=site, text=text)
+
+
+def _role(reading: Reading | None) -> str | None:
+    role = reading.state("role") if reading else None
+    return role.role if isinstance(role, Role) else None

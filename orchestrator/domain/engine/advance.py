@@ -1,0 +1,153 @@
+"""What follows from the state without any new event: refusal, rollback, waiting, the end."""
+
+from __future__ import annotations
+
+from orchestrator.domain.barrier import closed, fenced_at
+from orchestrator.domain.checks import current_loss, judge
+from orchestrator.domain.engine import undoing
+from orchestrator.domain.engine.steps import next_try, ready, running, satisfied, stuck
+from orchestrator.domain.ledger import close_execution, promotion_issued
+from orchestrator.domain.plan import Plan, Step
+from orchestrator.domain.state import End, ExecutionState, Finish, Status, Waiting
+
+ROLL_BACK_ON: frozenset[str] = frozenset({"stop", "catch_up", "promote", "switch", "announce", "start"})
+"""Kinds whose definite failure, before the point of doubt, rolls back. A fence or a measure asks a human instead:
+on the worst night the way forward (attest, accept more loss) must stay open."""
+
+
+def advance(plan: Plan, state: ExecutionState) -> ExecutionState:
+    """The state with everything concluded that can be."""
+    if state.finish:
+        return state
+    if state.claim_refused:
+        return finished(plan, state, End.REFUSED, state.claim_refused)
+    if not state.claimed:
+        return _before_the_claim(plan, state)
+    if state.undoing:
+        return _undoing(plan, state)
+    state = _automatic(plan, state)
+    if all(satisfied(record) for record in state.steps.values()):
+        return finished(plan, state, End.SUCCEEDED, _success(plan))
+    if running(state):
+        return state
+    if state.aborted:
+        return _abort(plan, state)
+    return _stuck(plan, state)
+
+
+def finished(plan: Plan, state: ExecutionState, end: End, why: str) -> ExecutionState:
+    """The state at its end, with the commands to go on with."""
+    finish = Finish(end=end, why=why, next_commands=_commands(plan, state, end), protected=_protected(plan, end))
+    clean = end is not End.NEEDS_HUMAN
+    record = close_execution(state.record, state.record.epoch, clean) if state.claimed else state.record
+    return state.model_copy(update={"finish": finish, "waiting": None, "record": record})
+
+
+def _before_the_claim(plan: Plan, state: ExecutionState) -> ExecutionState:
+    if state.aborted:
+        return finished(plan, state, End.ABORTED_SAFE, f"{state.aborted}; nothing was changed")
+    if not all(state.steps[step.id].status is Status.DONE for step in plan.of_kind("check")):
+        return state
+    blocking = [str(finding) for finding in judge(plan, state) if finding.level == "blocks"]
+    if blocking and "approve" not in state.approvals:
+        return finished(plan, state, End.REFUSED, "; ".join(blocking))
+    return state
+
+
+def _automatic(plan: Plan, state: ExecutionState) -> ExecutionState:
+    """Steps that did not succeed set up for their next automatic try, unless we are on the way out."""
+    if state.aborted or state.waiting:
+        return state
+    again = {step.id: record for step in plan.steps if (record := next_try(step, state.steps[step.id]))}
+    return state.model_copy(update={"steps": {**state.steps, **again}}) if again else state
+
+
+def _stuck(plan: Plan, state: ExecutionState) -> ExecutionState:
+    """Nothing runs: go on, or roll back, or wait for a human."""
+    failed = [step for step in plan.steps if stuck(state.steps[step.id])]
+    blocked = [(s, why) for s in ready(plan, state) if s.kind == "promote" and (why := closed(plan, state, s))]
+    startable = [s for s in ready(plan, state) if s not in [b for b, _ in blocked]]
+    if state.paused or state.waiting or not (failed or blocked):
+        return state
+    if promotion_issued(state.record) and startable:
+        return state  # past the promotion, what can still be done is done first
+    reasons = [f"{s.id}: {state.steps[s.id].said}" for s in failed] + [f"{s.id}: {why}" for s, why in blocked]
+    why = "; ".join(reasons)
+    if _rolls_back(state, failed, bool(blocked)):
+        return _begin_undo(plan, state, why)
+    return _wait(plan, state, why, [s.id for s in failed] or [s.id for s, _ in blocked])
+
+
+def _rolls_back(state: ExecutionState, failed: list[Step], blocked: bool) -> bool:
+    """True where every failure is definite, nothing is in doubt and the promotion was not requested."""
+    mine = [doubt for doubt in state.record.doubts if doubt.attempt.epoch == state.record.epoch]
+    kinds = {step.kind for step in failed}
+    definite = all(state.steps[step.id].status is Status.FAILED for step in failed)
+    return definite and not mine and not blocked and kinds <= ROLL_BACK_ON and not undoing.unsafe(state)
+
+
+def _wait(plan: Plan, state: ExecutionState, why: str, steps: list[str]) -> ExecutionState:
+    measuring = any(plan.step(step).kind == "measure" for step in steps)
+    loss = current_loss(plan, state, until=fenced_at(plan, state)) if measuring else None
+    number = state.waits + 1
+    waiting = Waiting(
+        why=why, steps=tuple(steps), since=state.now, deadline=state.now + plan.waiting, timer=f"waiting:{number}",
+        loss=loss,
+    )  # fmt: skip
+    return state.model_copy(update={"waiting": waiting, "waits": number})
+
+
+def _abort(plan: Plan, state: ExecutionState) -> ExecutionState:
+    assert state.aborted is not None  # noqa: S101 -- the caller has looked
+    if undoing.unsafe(state):
+        return _stuck(plan, state.model_copy(update={"aborted": None}))
+    return _begin_undo(plan, state, state.aborted)
+
+
+def _begin_undo(plan: Plan, state: ExecutionState, why: str) -> ExecutionState:
+    undos = undoing.undo_list(plan, state)
+    return _undoing(plan, state.model_copy(update={"undoing": why, "undos": undos, "waiting": None}))
+
+
+def _undoing(plan: Plan, state: ExecutionState) -> ExecutionState:
+    why = state.undoing or ""
+    failed = [(r, record) for r, record in state.undone.items() if stuck(record)]
+    if failed:
+        said = "; ".join(f"{resource}: {record.said}" for resource, record in failed)
+        return finished(plan, state, End.NEEDS_HUMAN, f"{why}; the rollback stopped: {said}")
+    done = [r for r, record in state.undone.items() if record.status is Status.DONE]
+    if len(done) < len(state.undos):
+        return state
+    lost = undoing.unrestorable(state)
+    if lost:
+        said = f"what {', '.join(lost)} was before is not known"
+        return finished(plan, state, End.NEEDS_HUMAN, f"{why}; not everything could be put back: {said}")
+    doubts = [str(d.want) for d in state.record.doubts if d.attempt.epoch == state.record.epoch]
+    if doubts:
+        said = f"may still take effect: {'; '.join(doubts)}"
+        return finished(plan, state, End.NEEDS_HUMAN, f"{why}; put back, but {said}")
+    end = End.ABORTED_SAFE if state.aborted else End.ROLLED_BACK
+    return finished(plan, state, end, f"{why}; everything touched is as it was before")
+
+
+def _success(plan: Plan) -> str:
+    return {
+        "reprotect": f"{plan.target} is a standby of {plan.source} again",
+        "unfence": f"the fence at {plan.target} is lifted",
+    }.get(plan.mode, f"{plan.group} is served at {plan.target}")
+
+
+def _protected(plan: Plan, end: End) -> bool:
+    return end is End.SUCCEEDED and plan.mode == "reprotect"
+
+
+def _commands(plan: Plan, state: ExecutionState, end: End) -> tuple[str, ...]:
+    group = plan.group
+    if end is End.SUCCEEDED and plan.mode in ("planned", "forced") and plan.of_kind("promote"):
+        return (f"tideover failback {group} --reprotect-only", f"tideover failback {group}")
+    if end is End.SUCCEEDED and plan.mode == "reprotect":
+        return (f"tideover run {group} --to {plan.target} --mode planned",)
+    if end is End.NEEDS_HUMAN:
+        unfence = () if promotion_issued(state.record) else (f"tideover unfence {group} --at {plan.source}",)
+        return (f"tideover status {group}", f"tideover run {group} --to {plan.target} --mode forced", *unfence)
+    return (f"tideover run {group} --to {plan.target} --mode {plan.mode}",) if state.claimed else ()

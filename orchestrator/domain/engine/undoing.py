@@ -1,0 +1,64 @@
+"""Undo: what was issued before the promotion, put back to what it was, while that is safe (I8)."""
+
+from __future__ import annotations
+
+from orchestrator.domain.ledger import promotion_issued
+from orchestrator.domain.plan import Plan, Want
+from orchestrator.domain.state import ExecutionState, Status, Undo
+from orchestrator.domain.world import State
+
+
+def unsafe(state: ExecutionState) -> str | None:
+    """Why nothing may be undone; None while it may (I8)."""
+    promotion = promotion_issued(state.record)
+    if promotion is None:
+        return None
+    return f"the promotion of {promotion.want.component} was requested: from here on only forward, or a human decides"
+
+
+def undo_list(plan: Plan, state: ExecutionState) -> tuple[Undo, ...]:
+    """Every resource that this execution touched, the last touched first, with the state it shall go back to.
+
+    It covers every request that was issued, by any method and with any outcome but "surely not sent"; `before`, not
+    "on", is what is restored. A resource whose `before` is not known cannot be in it: see `unrestorable`.
+    """
+    undos: list[Undo] = []
+    for request in reversed(state.record.issued):
+        if request.attempt.undo or request.attempt.epoch != state.record.epoch:
+            continue
+        step = plan.step(request.attempt.step)
+        kinds = {request.want.resource: request.want.desired.kind, **dict.fromkeys(step.touches, "role")}
+        for resource, kind in kinds.items():
+            before = before_of(state, resource, kind)
+            if before is None or any(undo.want.resource == resource for undo in undos):
+                continue
+            spec = plan.resources[resource]
+            want = Want(resource=resource, component=spec.component, site=spec.site, desired=before)
+            undos.append(Undo(step=step.id, want=want))
+    return tuple(undos)
+
+
+def unrestorable(state: ExecutionState) -> tuple[str, ...]:
+    """Resources that were touched and whose state before that is not known: nothing can put them back."""
+    touched = {r.want.resource: r.want.desired.kind for r in state.record.issued if not r.attempt.undo}
+    return tuple(sorted(resource for resource, kind in touched.items() if before_of(state, resource, kind) is None))
+
+
+def before_of(state: ExecutionState, resource: str, kind: str) -> State | None:
+    """What the resource was before it was first touched: the ledger's word, else the check's reading."""
+    remembered = state.record.before.get(resource)
+    if remembered is not None and remembered.kind == kind:
+        return remembered
+    reading = state.readings.get(resource)
+    return reading.state(kind) if reading else None
+
+
+def next_undo(state: ExecutionState) -> Undo | None:
+    """The undo to start now: one at a time, in order; None while one runs, one has failed, or all are done."""
+    for undo in state.undos:
+        record = state.undone.get(undo.want.resource)
+        if record is None or record.status is Status.PENDING:
+            return undo
+        if record.status is not Status.DONE:
+            return None
+    return None

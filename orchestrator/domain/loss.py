@@ -1,0 +1,43 @@
+"""How much committed data a promotion would lose, from what both sides of the replication last said."""
+
+from __future__ import annotations
+
+from orchestrator.domain import durations
+from orchestrator.domain.base import Frozen
+from orchestrator.domain.world import Replication
+
+
+class Loss(Frozen):
+    """At most `seconds` of commits and, where the source's end is known, at least `wal_bytes` of its log.
+
+    `source_known`: the source's log was read to its end; else `wal_bytes` counts from what was last seen of it.
+    """
+
+    seconds: float | None
+    wal_bytes: int | None
+    source_known: bool
+
+    def __str__(self) -> str:
+        seconds = "an unknown time" if self.seconds is None else durations.show(round(self.seconds, 1))
+        size = "" if self.wal_bytes is None else f", {self.wal_bytes} bytes of WAL"
+        return f"at most {seconds}{size}" + ("" if self.source_known else " (the source cannot be read)")
+
+    def within(self, accepted: float) -> bool:
+        """True where no more than `accepted` seconds can be lost; an unknown loss never is."""
+        return self.seconds is not None and self.seconds <= accepted
+
+
+def measure(source: Replication | None, source_alive: bool, standby: Replication, until: float) -> Loss:
+    """The loss if the source accepted commits up to `until` (seconds since the epoch) and the standby is promoted.
+
+    A standby that has received all of a readable source's log loses nothing. Otherwise every commit newer than the
+    last that the standby has, or than its last contact, may be lost: a bound, not an estimate.
+    """
+    behind = None
+    if source and source.written is not None and standby.received is not None:
+        behind = max(0, source.written - standby.received)
+    if source_alive and behind == 0:
+        return Loss(seconds=0.0, wal_bytes=0, source_known=True)
+    known = [at for at in (standby.last_commit_at, standby.last_contact_at if standby.streaming else None) if at]
+    seconds = max(0.0, until - max(known)) if known else None
+    return Loss(seconds=seconds, wal_bytes=behind, source_known=source_alive)

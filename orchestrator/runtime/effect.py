@@ -1,0 +1,158 @@
+"""One attempt on the world: drives the table of `ensure` with a real adapter, guarded by the group's ledger."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from orchestrator.domain.ensure import (
+    Accepted,
+    Blind,
+    Change,
+    Goal,
+    InDoubt,
+    Look,
+    NotSent,
+    Progress,
+    Reply,
+    Saw,
+    TimeUp,
+    ensure_next,
+)
+from orchestrator.domain.errors import (
+    GuardRefused,
+    JournalUnavailable,
+    ProviderError,
+    WrongIdentity,
+)
+from orchestrator.domain.ledger import Attempt, Request
+from orchestrator.domain.outcome import Outcome, Refused
+from orchestrator.domain.plan import Want
+from orchestrator.domain.world import Reading, State
+from orchestrator.ports import Resource
+from orchestrator.runtime.group import Group
+
+
+@dataclass(frozen=True)
+class Order:
+    """One attempt to make. `before`: what the check saw; `timeout` in seconds for all of it.
+
+    `first`: no earlier attempt of this execution can still be under way for the resource.
+    """
+
+    attempt: Attempt
+    want: Want
+    goal: Goal
+    before: State | None
+    plan: str
+    who: str
+    timeout: float
+    first: bool
+
+
+def never_cancelled() -> bool:
+    """For drivers that cannot be cancelled."""
+    return False
+
+
+@dataclass
+class GuardedCall:
+    """The `Call` that an adapter gets: each guard writes the request into the ledger before it may be sent."""
+
+    group: Group
+    order: Order
+    before: State | None
+    deadline: float
+    cancelled: Callable[[], bool]
+    resume: str | None = None
+    sent: int = field(default=0, init=False)
+
+    def guard(self) -> None:
+        """The request is in the ledger and may be sent now. Raises GuardRefused."""
+        if self.cancelled():
+            raise GuardRefused(f"{self.order.attempt} was cancelled")
+        if self.remaining <= 0:
+            raise GuardRefused(f"the deadline of {self.order.attempt} has passed")
+        request = Request(attempt=self.order.attempt, want=self.order.want, before=self.before, at=time.time())
+        try:
+            self.group.enter(request, self.order.plan, self.order.who)
+        except JournalUnavailable as error:
+            raise GuardRefused(f"the guard cannot read the journal and lets nothing through: {error}") from error
+        if self.remaining <= 0:
+            raise GuardRefused(f"the deadline of {self.order.attempt} has passed")
+        self.sent += 1
+
+    def checkpoint(self, token: str) -> None:
+        """The token is durable."""
+        self.group.keep_token(self.order.want.resource, token)
+
+    @property
+    def remaining(self) -> float:
+        """Seconds until the deadline."""
+        return max(0.0, self.deadline - time.monotonic())
+
+
+def perform(group: Group, resource: Resource, order: Order, cancelled: Callable[[], bool] = never_cancelled) -> Outcome:
+    """How the attempt ended. Never raises for what the world or the journal does; the ledger holds the answer."""
+    started = time.monotonic()
+    try:
+        if not order.first:
+            group.revoke_older(order.attempt, order.want.resource)
+        resume = group.record().tokens.get(order.want.resource)
+    except (GuardRefused, JournalUnavailable) as error:
+        return Refused(why=str(error))
+    call = GuardedCall(group, order, order.before, started + order.timeout, cancelled, resume)
+    outcome = _ensure(resource, order, call, started)
+    with suppress(JournalUnavailable):  # the doubt then stays in the ledger, which is the safe side
+        group.close_attempt(order.attempt, outcome, order.who, order.plan)
+    return outcome
+
+
+def _ensure(resource: Resource, order: Order, call: GuardedCall, started: float) -> Outcome:
+    progress = Progress(goal=order.goal)
+    step: object = Look()
+    observed: Reading | None = None
+    while isinstance(step, Look | Change):
+        if call.remaining <= 0 or (call.cancelled() and not call.sent):
+            reply: Reply = TimeUp()
+        elif isinstance(step, Change):
+            assert observed is not None  # noqa: S101 -- the table looks before it changes
+            reply = _change(resource, order, observed, call)
+        else:
+            time.sleep(min(step.after, call.remaining))
+            reply = look(resource, started)
+            observed = reply.reading if isinstance(reply, Saw) else observed
+        progress, step = ensure_next(progress, reply)
+    return step  # type: ignore[return-value]  # the loop ends only on an Outcome
+
+
+def look(resource: Resource, started: float) -> Saw | Blind:
+    """One observation; `started` is the monotonic time that `elapsed` counts from."""
+    began = time.time()
+    try:
+        reading = resource.observe()
+    except ProviderError as error:
+        return Blind(why=str(error), lasting=not error.retryable, elapsed=time.monotonic() - started)
+    return Saw(reading=reading, began=began, elapsed=time.monotonic() - started)
+
+
+def _change(resource: Resource, order: Order, observed: Reading, call: GuardedCall) -> Reply:
+    if call.before is None:
+        call.before = observed.state(order.want.desired.kind)
+    try:
+        resource.apply(order.want.desired, observed, call)
+    except GuardRefused as refused:
+        return _doubt(str(refused)) if call.sent else NotSent(why=str(refused), refused=True)
+    except ProviderError as error:
+        if not call.sent:
+            return NotSent(why=str(error), refused=isinstance(error, WrongIdentity))
+        return (
+            NotSent(why=str(error), refused=False) if error.surely_not_done and call.sent == 1 else _doubt(str(error))
+        )
+    return Accepted(at=time.time())
+
+
+def _doubt(why: str) -> InDoubt:
+    return InDoubt(why=why, at=time.time())

@@ -1,0 +1,128 @@
+"""A protection group's record in the journal: claimed, guarded and released by compare-and-set."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from orchestrator.domain import ledger
+from orchestrator.domain.errors import GuardRefused
+from orchestrator.domain.ledger import Attempt, Execution, GroupRecord, Request
+from orchestrator.domain.outcome import Outcome
+from orchestrator.domain.plan import CHANGES, Plan, ResourceSpec, digest
+from orchestrator.ports import Journal
+from orchestrator.runtime.audit import NewEntry, appended
+
+Change = Callable[[GroupRecord], GroupRecord | str]
+
+
+class Group:
+    """One group's safety state: read, decided on by the domain, and written only if nobody came between."""
+
+    def __init__(self, journal: Journal, name: str) -> None:
+        self.journal, self.name = journal, name
+
+    def record(self) -> GroupRecord:
+        """What the journal knows of the group; a fresh record where it knows nothing. Raises JournalUnavailable."""
+        return self._read()[0]
+
+    def claim(self, plan: Plan, execution: Execution, holder_is_gone: bool) -> GroupRecord | str:
+        """The group and everything that the plan changes, claimed for `execution`; or why not (I6)."""
+        if plan.journal != self.journal.id:
+            return f"the plan was made for journal {plan.journal[:8]}, this one is {self.journal.id[:8]}: plan again"
+        entry = self._entry("claimed", execution.who, execution.plan, {"execution": execution.id})
+        return self._swap(
+            lambda record: ledger.open_execution(record, execution, holder_is_gone),
+            entry,
+            held=dict.fromkeys(_held_keys(plan), self.name),
+        )
+
+    def close(self, plan: Plan, epoch: int, clean: bool, detail: dict[str, object]) -> GroupRecord:
+        """The group and what it held released. Raises GuardRefused where a newer execution has taken over."""
+        entry = self._entry("finished", "tideover", plan.digest, detail)
+
+        def change(record: GroupRecord) -> GroupRecord | str:
+            if record.epoch != epoch:
+                return f"epoch {epoch} of {self.name} is over: a newer execution has taken over"
+            return ledger.close_execution(record, epoch, clean)
+
+        closed = self._swap(change, entry, held=dict.fromkeys(_held_keys(plan), ""))
+        if isinstance(closed, str):
+            raise GuardRefused(closed)
+        return closed
+
+    def revoke_older(self, attempt: Attempt, resource: str) -> None:
+        """Every older attempt on `resource` is revoked. Raises GuardRefused where this one is itself too old (I5)."""
+        self._swap_or_refuse(lambda found: ledger.claim(found, attempt, resource), None)
+
+    def enter(self, request: Request, plan: str, who: str) -> None:
+        """The request stands in the ledger and the audit trail, durably. Raises GuardRefused (I5, I7, I12)."""
+        before = request.before.model_dump(mode="json") if request.before else None
+        detail = {
+            "attempt": str(request.attempt),
+            "undo": request.attempt.undo,
+            "want": request.want.model_dump(mode="json"),
+            "before": before,
+        }
+        entry = self._entry("effect", who, plan, detail)
+        self._swap_or_refuse(lambda record: ledger.enter(record, request, plan), entry)
+
+    def close_attempt(self, attempt: Attempt, outcome: Outcome, who: str, plan: str) -> None:
+        """The attempt's answer stands in the ledger and the audit trail."""
+        detail: dict[str, object] = {"attempt": str(attempt), "outcome": outcome.kind}
+        detail["said"] = str(outcome.evidence.state) if outcome.kind == "done" else outcome.why
+        entry = self._entry("ended", who, plan, detail)
+        self._swap(lambda record: ledger.close_attempt(record, attempt, outcome), entry)
+
+    def release(self, component: str, site: str, who: str, plan: str) -> None:
+        """The fence of `component` at `site` is lifted in the ledger."""
+        entry = self._entry("ended", who, plan, {"release": f"{component}@{site}"})
+        self._swap(lambda record: ledger.release(record, component, site), entry)
+
+    def keep_token(self, resource: str, token: str) -> None:
+        """The token of a long-running request is there for the next attempt."""
+        self._swap(lambda record: record.model_copy(update={"tokens": {**record.tokens, resource: token}}), None)
+
+    def _swap_or_refuse(self, change: Change, entry: NewEntry | None) -> None:
+        refused = self._swap(change, entry)
+        if isinstance(refused, str):
+            raise GuardRefused(refused)
+
+    def _swap(self, change: Change, entry: NewEntry | None, held: dict[str, str] | None = None) -> GroupRecord | str:
+        while True:
+            record, version = self._read()
+            seen = {key: self.journal.read(key).get(key, ("", 0)) for key in held or {}}
+            for key, (holder, _) in seen.items():
+                if holder not in ("", self.name):
+                    return f"{key.removeprefix('held/')} is in use by the group {holder}: wait until that has ended"
+            changed = change(record)
+            if isinstance(changed, str):
+                return changed
+            swaps = [(self._key, changed.model_dump_json(), version)]
+            swaps += [(key, wanted, seen[key][1]) for key, wanted in (held or {}).items()]
+            if entry:
+                swaps += appended(self.journal, entry)
+            if self.journal.swap(*swaps):
+                return changed
+
+    def _read(self) -> tuple[GroupRecord, int]:
+        found = self.journal.read(self._key).get(self._key)
+        return (GroupRecord.model_validate_json(found[0]), found[1]) if found else (GroupRecord(group=self.name), 0)
+
+    def _entry(self, what: str, who: str, plan: str, detail: dict[str, object]) -> NewEntry:
+        return NewEntry(at=time.time(), what=what, group=self.name, who=who, plan=plan, detail=detail)
+
+    @property
+    def _key(self) -> str:
+        return f"group/{self.name}"
+
+
+def _held_keys(plan: Plan) -> list[str]:
+    """The keys under which groups exclude each other: one for each thing in the world that the plan changes."""
+    wanted = {want.resource for step in plan.steps if step.kind in CHANGES for want in step.wants}
+    return sorted({_held_key(plan.resources[resource]) for resource in wanted})
+
+
+def _held_key(spec: ResourceSpec) -> str:
+    itself = spec.settings if spec.site is None else spec.places.get(spec.site, {})
+    return f"held/{spec.type}/{digest(itself)[:16]}"

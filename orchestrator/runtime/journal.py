@@ -1,0 +1,108 @@
+"""The journal on SQLite: the default where everything runs on one host."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from orchestrator.domain.errors import JournalUnavailable
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS entries (key TEXT PRIMARY KEY, value TEXT NOT NULL, version INTEGER NOT NULL) WITHOUT ROWID;
+"""
+_ID = "journal/id"
+BUSY_TIMEOUT = 5.0
+"""Seconds to wait for another writer before the journal counts as unavailable."""
+
+
+class SqliteJournal:
+    """Keys with versions in one SQLite file; every swap is on disk when it returns (`synchronous=FULL`).
+
+    A missing file is not an empty journal: it is created by `create` only, so that a lost one is noticed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        if not path.is_file():
+            raise JournalUnavailable(f"there is no journal at {path}: create it with `tideover init`, or restore it")
+        self.path = path
+        self._local = threading.local()
+        with self._errors():
+            found = self.read(_ID)
+        if _ID not in found:
+            raise JournalUnavailable(f"{path} is not a journal of Tideover: it has no identity")
+        self._id = found[_ID][0]
+
+    @classmethod
+    def create(cls, path: Path) -> SqliteJournal:
+        """The journal at `path`, made with a new identity where there was none."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with sqlite3.connect(path, timeout=BUSY_TIMEOUT) as connection:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=FULL")
+            connection.executescript(_SCHEMA)
+            connection.execute("INSERT OR IGNORE INTO entries VALUES (?, ?, 1)", (_ID, uuid.uuid4().hex))
+        connection.close()
+        return cls(path)
+
+    @property
+    def id(self) -> str:
+        """The identity given at creation."""
+        return self._id
+
+    def read(self, prefix: str) -> dict[str, tuple[str, int]]:
+        """Every key that starts with `prefix`, with its value and version. Raises JournalUnavailable."""
+        with self._errors():
+            rows = self._connection().execute(
+                "SELECT key, value, version FROM entries WHERE key >= ? AND key < ?", (prefix, prefix + "\U0010ffff")
+            )
+            return {key: (value, version) for key, value, version in rows}
+
+    def swap(self, *changes: tuple[str, str, int]) -> bool:
+        """Write all changes durably if every version is still the one seen; else none, and False."""
+        with self._errors(), self._transaction() as connection:
+            for key, value, version in changes:
+                if version == 0:
+                    done = connection.execute("INSERT OR IGNORE INTO entries VALUES (?, ?, 1)", (key, value))
+                else:
+                    done = connection.execute(
+                        "UPDATE entries SET value = ?, version = version + 1 WHERE key = ? AND version = ?",
+                        (value, key, version),
+                    )
+                if done.rowcount != 1:
+                    connection.execute("ROLLBACK")
+                    return False
+        return True
+
+    def _connection(self) -> sqlite3.Connection:
+        """This thread's connection. Raises where the file has gone: SQLite would make an empty one in its place."""
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = sqlite3.connect(
+                f"file:{self.path}?mode=rw", uri=True, timeout=BUSY_TIMEOUT, isolation_level=None
+            )
+            connection.execute("PRAGMA synchronous=FULL")
+            self._local.connection = connection
+        return connection
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        connection = self._connection()
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield connection
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        if connection.in_transaction:
+            connection.execute("COMMIT")
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise JournalUnavailable(f"the journal at {self.path} cannot be used: {error}") from error

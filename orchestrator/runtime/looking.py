@@ -1,0 +1,57 @@
+"""Reading the world without changing it: all resources of a check, or one until a condition is met."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+from orchestrator.domain.ensure import POLL
+from orchestrator.domain.errors import ProviderError
+from orchestrator.domain.state import Condition, ReadError, met
+from orchestrator.domain.world import Reading
+from orchestrator.ports import Resource
+
+READS = 2
+"""How often a check reads a resource that does not answer."""
+
+
+def check(resources: Mapping[str, Callable[[], Resource]]) -> tuple[dict[str, Reading], dict[str, ReadError]]:
+    """A reading or an error of every resource; all are read at the same time. `resources` maps to what builds each."""
+    with ThreadPoolExecutor(max_workers=max(1, len(resources))) as pool:
+        found = list(pool.map(_read, resources.values()))
+    readings = {name: f for name, f in zip(resources, found, strict=True) if isinstance(f, Reading)}
+    errors = {name: f for name, f in zip(resources, found, strict=True) if isinstance(f, ReadError)}
+    return readings, errors
+
+
+def look_until(
+    resource: Resource, condition: Condition, timeout: float, cancelled: Callable[[], bool]
+) -> tuple[Reading | None, str]:
+    """The first reading that meets the condition and "", else the last reading and why it is not enough."""
+    deadline, last, why = time.monotonic() + timeout, None, "nothing was read in time"
+    while True:
+        try:
+            last = resource.observe()
+        except ProviderError as error:
+            why = str(error)
+            if not error.retryable:
+                return None, why
+        else:
+            if met(condition, last):
+                return last, ""
+            why = f"not reached in {timeout:g}s; last read: {', '.join(str(s) for s in last.states) or 'nothing'}"
+        if cancelled() or time.monotonic() >= deadline:
+            return last, why
+        time.sleep(POLL)
+
+
+def _read(build: Callable[[], Resource]) -> Reading | ReadError:
+    for left in reversed(range(READS)):
+        try:
+            return build().observe()
+        except ProviderError as error:
+            if error.retryable and left:
+                continue
+            return ReadError(error=type(error).__name__, why=str(error), lasting=not error.retryable)
+    raise AssertionError
