@@ -262,11 +262,12 @@ class Finish(Frozen):
 
 
 class ExecutionState(Frozen):
-    """Everything known of one execution."""
+    """Everything known of one execution. `found`: what the checks read; `readings`: the newest of each resource."""
 
     execution: Execution
     record: GroupRecord
     steps: dict[str, StepRecord]
+    found: dict[str, Reading] = Field(default_factory=dict)
     readings: dict[str, Reading] = Field(default_factory=dict)
     read_at: dict[str, float] = Field(default_factory=dict)
     errors: dict[str, ReadError] = Field(default_factory=dict)

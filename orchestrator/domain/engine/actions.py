@@ -115,7 +115,7 @@ def _undo(state: ExecutionState, undo: Undo) -> Perform:
 
 
 def _seen(state: ExecutionState, want: Want) -> _Seen:
-    reading = state.readings.get(want.resource)
+    reading = state.found.get(want.resource)
     return {
         "first": want.resource not in state.attempted,
         "before": reading.state(want.desired.kind) if reading else None,

@@ -83,6 +83,7 @@ def _look_started(state: ExecutionState, event: LookStarted) -> ExecutionState:
 
 def _checked(state: ExecutionState, event: Checked) -> ExecutionState:
     update = {
+        "found": {**state.found, **event.readings},
         "readings": {**state.readings, **event.readings},
         "read_at": {**state.read_at, **dict.fromkeys(event.readings, event.at)},
         "errors": {**state.errors, **event.errors},

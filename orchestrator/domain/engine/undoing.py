@@ -49,7 +49,7 @@ def before_of(state: ExecutionState, resource: str, kind: str) -> State | None:
     remembered = state.record.before.get(resource)
     if remembered is not None and remembered.kind == kind:
         return remembered
-    reading = state.readings.get(resource)
+    reading = state.found.get(resource)
     return reading.state(kind) if reading else None
 
 
