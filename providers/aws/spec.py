@@ -11,7 +11,7 @@ from orchestrator.domain.catalog import DnsPlace, DnsSettings, ResourceType, Set
 InstanceId = Annotated[str, StringConstraints(pattern=r"^i-([0-9a-f]{8}|[0-9a-f]{17})$")]
 InterfaceId = Annotated[str, StringConstraints(pattern=r"^eni-([0-9a-f]{8}|[0-9a-f]{17})$")]
 AllocationId = Annotated[str, StringConstraints(pattern=r"^eipalloc-([0-9a-f]{8}|[0-9a-f]{17})$")]
-HostedZoneId = Annotated[str, StringConstraints(pattern=r"^Z[0-9A-Z]{1,31}$")]
+HostedZoneId = Annotated[str, StringConstraints(pattern=r"^[0-9A-Z]{1,32}$")]
 
 SIGNATURE_LIFETIME = 900.0
 """Seconds after which AWS refuses a signed request that was held up on its way. AWS names 5 minutes for most services

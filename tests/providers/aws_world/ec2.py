@@ -21,10 +21,17 @@ _ON_THE_WAY = {
     "StopInstances": "stopping",
     "TerminateInstances": "shutting-down",
 }
+_ENDS = {
+    "RunInstances": {"running"},
+    "StartInstances": {"running"},
+    "StopInstances": {"stopped"},
+    "TerminateInstances": {"terminated"},
+}
 _NOT_FROM = {
     "StartInstances": {"stopping", "shutting-down", "terminated"},
     "StopInstances": {"pending", "shutting-down", "terminated"},
 }
+_ITEMS = ".//{*}instancesSet/{*}item"
 
 
 @dataclass
@@ -60,31 +67,28 @@ class Ec2:
 
     def _describe(self, request: Request, forward: Forward) -> Answer:
         answer = forward(request)
-        return self._shown(answer, ".//{*}instancesSet/{*}item", "instanceState", count=True)
+        return self._shown(answer, "instanceState", count=True)
 
     def _power(self, request: Request, forward: Forward) -> Answer:
         ids = [value for name, value in request.form.items() if name.startswith("InstanceId.")]
-        for instance in ids:
-            state = self._state(request, instance, forward)
+        before = {instance: self._state(request, instance, forward) for instance in ids}
+        for instance, state in before.items():
             if state in _NOT_FROM.get(request.action, set()):
                 message = f"The instance '{instance}' is not in a state ({state}) from which this can be done."
                 return refusal(request, "IncorrectInstanceState", message)
         answer = forward(request)
         if answer.status != 200:
             return answer
-        path = ".//{*}instancesSet/{*}item"
-        for item in parsed(answer.body).iterfind(path):
-            self._begin(request, item)
-        return self._shown(answer, path, "instanceState" if request.action == "RunInstances" else "currentState")
+        for item in parsed(answer.body).iterfind(_ITEMS):
+            instance = item.findtext("{*}instanceId") or ""
+            if before.get(instance) not in _ENDS[request.action]:
+                self._begin(request, instance)
+        return self._shown(answer, "instanceState" if request.action == "RunInstances" else "currentState")
 
-    def _begin(self, request: Request, item: Xml.Element) -> None:
-        """Start the transition, unless nothing changes or one to the same end is under way."""
-        instance = item.findtext("{*}instanceId") or ""
-        ended = item.findtext("{*}currentState/{*}name"), item.findtext("{*}previousState/{*}name")
-        if ended[0] is not None and ended[0] == ended[1] and instance not in self._transitions:
-            return
+    def _begin(self, request: Request, instance: str) -> None:
+        """Start the transition, unless one to the same end is under way."""
         state = _ON_THE_WAY[request.action]
-        forced = request.form.get("SkipOsShutdown") == "true" or request.form.get("Force") == "true"
+        forced = "true" in (request.form.get("SkipOsShutdown"), request.form.get("Force"))
         endless = state == "stopping" and instance in self.hung and not forced
         already = self._transitions.get(instance)
         if already is None or already.state != state or math.isinf(already.reads):
@@ -96,12 +100,12 @@ class Ec2:
         asked = with_form(request, Action="DescribeInstances", **{"InstanceId.1": instance})
         return parsed(forward(asked).body).findtext(".//{*}instanceState/{*}name")
 
-    def _shown(self, answer: Answer, path: str, element: str, *, count: bool = False) -> Answer:
+    def _shown(self, answer: Answer, element: str, *, count: bool = False) -> Answer:
         """The answer with the states on the way in place of the ends; each read brings the end nearer."""
         if answer.status != 200:
             return answer
         root = parsed(answer.body)
-        for item in root.iterfind(path):
+        for item in root.iterfind(_ITEMS):
             instance = item.findtext("{*}instanceId") or ""
             transition = self._transitions.get(instance)
             if transition is None:
@@ -139,7 +143,7 @@ class Ec2:
                 asked = with_form(request, Action="DescribeNetworkInterfaces", **{"NetworkInterfaceId.1": interface})
                 behind = parsed(forward(asked).body).findtext(".//{*}attachment/{*}instanceId")
                 if behind:
-                    Xml.SubElement(item, item.tag.replace("item", "instanceId")).text = behind
+                    _set(item, "{*}instanceId", behind)
         return Answer(answer.status, Xml.tostring(root))
 
 

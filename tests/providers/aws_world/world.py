@@ -39,6 +39,8 @@ class AwsWorld:
 
     def __init__(self, *, pending_reads: int = 2, transition_reads: int = 2, port: int = 0) -> None:
         self.faults, self.ec2, self.route53 = Faults(), Ec2(transition_reads), Route53(pending_reads)
+        self._instead: list[bytes] = []
+        self._clients: dict[tuple[str, str, str], Any] = {}
         moto = DomainDispatcherApplication(create_backend_app)
         self._forward = forward_to(moto)
         self._servers = [self._server(port, self._strict), self._server(0, moto)]
@@ -83,7 +85,11 @@ class AwsWorld:
     def client(self, service: str, *, region: str = "eu-central-1", plain: bool = False) -> Any:
         """An SDK client of the test's own, for arranging and looking."""
         url = self.plain_url if plain else self.url
-        return boto3.Session("test", "test", region_name=region).client(service, endpoint_url=url)
+        known = (service, region, url)
+        if known not in self._clients:
+            session = boto3.Session("test", "test", region_name=region)
+            self._clients[known] = session.client(service, endpoint_url=url)
+        return self._clients[known]
 
     def environment(self) -> dict[str, str]:
         """The variables that lead every AWS SDK here, and nowhere else."""
@@ -108,7 +114,7 @@ class AwsWorld:
 
     def _answers(self) -> bool:
         try:
-            urllib.request.urlopen(f"{self.url}/moto-api/data.json", timeout=5).close()  # noqa: S310  # our own http
+            urllib.request.urlopen(f"{self.url}/moto-api/", timeout=5).close()  # noqa: S310  # our own http
         except (urllib.error.URLError, ConnectionError):
             return False
         return True
@@ -116,6 +122,10 @@ class AwsWorld:
     def fail(self, action: str, fault: Fault) -> None:
         """The next request for this action on the strict port meets this fault."""
         self.faults.add(action, fault)
+
+    def answer_instead(self, body: bytes) -> None:
+        """The next request on the strict port gets this body with HTTP 200, and has no effect."""
+        self._instead.append(body)
 
     def _strict(self, environ: Mapping[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         answer = self.faults.answer(read(environ), self._corrected)
@@ -130,5 +140,7 @@ class AwsWorld:
         return [answer.body]
 
     def _corrected(self, request: Request) -> Answer:
+        if self._instead:
+            return Answer(200, self._instead.pop(0), "text/html")
         service = self.ec2 if request.form else self.route53
         return service.answer(request, self._forward)
