@@ -26,6 +26,7 @@ def free_port(address: str = "127.0.0.1") -> int:
 class Sshd:
     """Keys and a client configuration in `folder`; after `start` an sshd accepts them for root. Needs root.
 
+    Several of one folder, with different addresses, share the keys and the configuration.
     `config` is what TIDEOVER_SSH_CONFIG has to name. `prefix` is put before sshd: `ip netns exec <name>`.
     """
 
@@ -50,11 +51,19 @@ class Sshd:
             f"Host *\n  IdentityFile {self.folder}/client\n  IdentitiesOnly yes\n  IdentityAgent none\n"
             f"  UserKnownHostsFile {self.folder}/known_hosts\n  GlobalKnownHostsFile none\n"
         )
-        (self.folder / "sshd_config").write_text(
+        self._server_config.write_text(
             f"ListenAddress {self.address}\nPort {self.port}\nHostKey {self.folder}/host\nPidFile none\nUsePAM no\n"
             f"AuthorizedKeysFile {self.folder}/authorized_keys\nStrictModes no\nPermitRootLogin prohibit-password\n"
             "PasswordAuthentication no\nKbdInteractiveAuthentication no\nMaxStartups 100\nUseDNS no\n"
         )
+
+    @property
+    def _server_config(self) -> Path:
+        return self.folder / f"sshd_config-{self.address}"
+
+    @property
+    def _log(self) -> Path:
+        return self.folder / f"log-{self.address}"
 
     @property
     def config(self) -> Path:
@@ -65,14 +74,14 @@ class Sshd:
         return f"ssh://root@{self.address}:{self.port}"
 
     def trust(self, public_key: str) -> None:
-        """Make known_hosts say that this is the host's key."""
-        (self.folder / "known_hosts").write_text(f"[{self.address}]:{self.port} {public_key}")
+        """Make known_hosts say that this is the key of every host."""
+        (self.folder / "known_hosts").write_text(f"* {public_key}" if public_key else "")
 
     def start(self) -> None:
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
-        log = (self.folder / "sshd.log").open("ab")
+        log = self._log.open("ab")
         self.process = subprocess.Popen(
-            [*self.prefix, SSHD, "-D", "-e", "-f", str(self.folder / "sshd_config")],
+            [*self.prefix, SSHD, "-D", "-e", "-f", str(self._server_config)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -80,9 +89,9 @@ class Sshd:
         )
         log.close()
         deadline = time.monotonic() + 5
-        while "Server listening" not in (self.folder / "sshd.log").read_text():
+        while "Server listening" not in self._log.read_text():
             if self.process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError((self.folder / "sshd.log").read_text())
+                raise RuntimeError(self._log.read_text())
             time.sleep(0.01)
 
     def stop(self) -> None:
@@ -90,4 +99,4 @@ class Sshd:
             self.process.kill()
             self.process.wait()
             self.process = None
-            (self.folder / "sshd.log").unlink()
+            self._log.unlink()

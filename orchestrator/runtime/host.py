@@ -15,6 +15,7 @@ import pwd
 import secrets
 import shlex
 import signal
+import socket
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -120,6 +121,23 @@ class Host:
         self._refuse_what_never_ran(argv[0], completed)
         return completed
 
+    def answers(self, within: float) -> bool:
+        """False where a TCP connection to its SSH port does not come about in that time; no login is tried.
+
+        A dark host is told apart in less than ssh's own limit. True where the way there cannot be tried (a jump host).
+        """
+        if self.ssh is None:
+            return True
+        asked = subprocess.run(self._client("-G"), capture_output=True, text=True, check=False, timeout=_READY_SECONDS)
+        settings = dict(line.split(" ", 1) for line in asked.stdout.splitlines() if " " in line)
+        if "hostname" not in settings or {settings.get(k, "none") for k in ("proxyjump", "proxycommand")} != {"none"}:
+            return True
+        try:
+            socket.create_connection((settings["hostname"], int(settings["port"])), timeout=within).close()
+        except OSError:
+            return False
+        return True
+
     def _run_here(self, argv: list[str], timeout: float, stdin: str, guard: Callable[[], None]) -> Completed:
         tool, argv = argv[0], [*self._switch_user(timeout), *argv]
         guard()
@@ -167,10 +185,10 @@ class Host:
             raise Doubtful(f"{self}: {argv[0]} did not end within {timeout:.0f} s and was killed")
         return Completed(int(code), output, stderr)
 
-    def _client(self) -> list[str]:
+    def _client(self, *flags: str) -> list[str]:
         config = os.environ.get(SSH_CONFIG_VARIABLE)
         options = [part for name, value in _SSH_OPTIONS.items() for part in ("-o", f"{name}={value}")]
-        return ["ssh", *(("-F", config) if config else ()), "-T", *options, "--", str(self.ssh)]
+        return ["ssh", *(("-F", config) if config else ()), "-T", *flags, *options, "--", str(self.ssh)]
 
     def _not_begun(self, process: subprocess.Popen[str], gave_up: bool) -> ProviderError:
         """The error for a command of which nothing began; ends what is left of the client."""

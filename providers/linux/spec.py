@@ -1,0 +1,35 @@
+"""The resource type that this provider brings, and its keys in a runbook."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Interface
+
+from pydantic import Field
+
+from orchestrator.domain.catalog import ResourceType, Settings
+
+
+class FloatingIpSettings(Settings):
+    """The keys of a `floating-ip` component on hosts of our own: the address with its prefix length."""
+
+    address: IPv4Interface
+
+
+class FloatingIpPlace(Settings):
+    """The keys under `at: <site>:`. ssh: OpenSSH destination of the host; not given: this machine."""
+
+    interface: str = Field(pattern=r"^[^-\s/][^\s/]{0,14}$")
+    ssh: str | None = Field(default=None, pattern=r"^[^-\s]\S*$")
+
+
+RESOURCES: tuple[ResourceType, ...] = (
+    ResourceType(
+        name="linux.floating_ip",
+        serves="floating-ip",
+        adapter="providers.linux.floating_ip:FloatingIp",
+        settings=FloatingIpSettings,
+        place=FloatingIpPlace,
+        selectors=frozenset({"on-prem"}),
+        shared=True,
+    ),
+)
