@@ -1,0 +1,27 @@
+"""What more than one folder of tests needs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from orchestrator.app.temporal_binary import ServerBinary, find_binary
+from orchestrator.app.temporal_server import EmbeddedServer, ServerOptions, start_embedded
+from workflows import search_attributes
+
+
+@pytest.fixture(scope="session")
+def temporal_binary() -> ServerBinary:
+    """A real Temporal server's binary, found, downloaded or built; `make test` did it before and said so."""
+    return find_binary(lambda line: print(line, file=sys.stderr))  # noqa: T201  progress, where a person looks for it
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def temporal_env(temporal_binary: ServerBinary) -> AsyncIterator[EmbeddedServer]:
+    """A real Temporal server with Tideover's search attributes, one for each test process: it starts within a second,
+    and nothing that one process does to it can reach the tests of another. Tests connect clients of their own."""
+    async with start_embedded(temporal_binary, ServerOptions(search_attributes=search_attributes.ALL)) as server:
+        yield server
