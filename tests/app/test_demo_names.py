@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import dns.flags
@@ -13,11 +13,13 @@ import dns.message
 import dns.query
 import dns.rcode
 import pytest
-from moto.server import ThreadedMotoServer
+from botocore.exceptions import ClientError  # type: ignore[import-untyped]
 
 from orchestrator.app.demo import dns as demo_dns
+from orchestrator.app.demo import route53
 from orchestrator.app.demo.cluster import free_port
-from orchestrator.app.demo.dns import FRESH, LOOPBACK, HostedZone
+from orchestrator.app.demo.dns import FRESH, HostedZone
+from orchestrator.app.demo.route53 import LOOPBACK
 from orchestrator.app.demo.verdict import Ack, judge, read_acks
 from orchestrator.app.demo.writer import Writer, resolver
 
@@ -26,16 +28,13 @@ Ask = Callable[..., dns.message.Message]
 
 
 @pytest.fixture(scope="module")
-def api() -> Iterator[ThreadedMotoServer]:
-    server = ThreadedMotoServer(ip_address=LOOPBACK, port=0, verbose=False)
-    server.start()
-    yield server
-    server.stop()
+def api() -> str:
+    return route53.start(0)
 
 
 @pytest.fixture
-def zone(api: ThreadedMotoServer) -> HostedZone:
-    client = demo_dns.route53("http://{}:{}".format(*api.get_host_and_port()))
+def zone(api: str) -> HostedZone:
+    client = route53.connect(api)
     return HostedZone.create(client, ZONE, RECORD, "127.0.1.1", ttl=1)
 
 
@@ -50,10 +49,16 @@ def ask(port: int, name: str, kind: str = "A", way: Ask = dns.query.udp) -> dns.
     return way(dns.message.make_query(name, kind), LOOPBACK, port=port, timeout=3)
 
 
-def point(zone: HostedZone, address: str, ttl: int = 1) -> None:
-    record_set = {"Name": RECORD, "Type": "A", "TTL": ttl, "ResourceRecords": [{"Value": address}]}
-    changes: dict[str, Any] = {"Changes": [{"Action": "UPSERT", "ResourceRecordSet": record_set}]}
-    zone.client.change_resource_record_sets(HostedZoneId=zone.zone_id, ChangeBatch=changes)
+def change(zone: HostedZone, *changes: tuple[str, str], ttl: int = 1) -> None:
+    """One batch of (action, address)."""
+    batch: list[dict[str, Any]] = [
+        {
+            "Action": action,
+            "ResourceRecordSet": {"Name": RECORD, "Type": "A", "TTL": ttl, "ResourceRecords": [{"Value": address}]},
+        }
+        for action, address in changes
+    ]
+    zone.client.change_resource_record_sets(HostedZoneId=zone.zone_id, ChangeBatch={"Changes": batch})
 
 
 @pytest.mark.parametrize("way", [dns.query.udp, dns.query.tcp], ids=["udp", "tcp"])
@@ -65,9 +70,56 @@ def test_the_record_is_answered_with_its_ttl(port: int, way: Ask) -> None:
 
 def test_a_change_through_the_api_is_answered_at_once(zone: HostedZone, port: int) -> None:
     ask(port, RECORD)
-    point(zone, "127.0.1.2", ttl=7)
+    change(zone, ("UPSERT", "127.0.1.2"), ttl=7)
     time.sleep(FRESH * 1.5)
     assert str(ask(port, RECORD).answer[0]) == "db.demo.test. 7 IN A 127.0.1.2"
+
+
+def test_a_name_goes_back_and_forth_by_compare_and_set(zone: HostedZone, port: int) -> None:
+    here, there = "127.0.1.1", "127.0.1.2"
+    for old, new in ((here, there), (there, here), (here, there)):
+        change(zone, ("DELETE", old), ("CREATE", new))
+        time.sleep(FRESH * 1.5)
+        assert str(ask(port, RECORD).answer[0][0]) == new
+
+
+@pytest.mark.parametrize(
+    ("batch", "why"),
+    [
+        ([("DELETE", "127.0.9.9"), ("CREATE", "127.0.1.2")], "do not match the current values"),
+        ([("CREATE", "127.0.1.2")], "already exists"),
+        ([("DELETE", "127.0.1.1"), ("DELETE", "127.0.1.1")], "was not found"),
+    ],
+)
+def test_a_batch_that_does_not_fit_changes_nothing(
+    zone: HostedZone, port: int, batch: list[tuple[str, str]], why: str
+) -> None:
+    with pytest.raises(ClientError, match=why) as caught:
+        change(zone, *batch)
+    assert caught.value.response["Error"]["Code"] == "InvalidChangeBatch"
+    assert str(ask(port, RECORD).answer[0][0]) == "127.0.1.1"
+
+
+def test_a_name_that_is_moved_is_never_missing(zone: HostedZone, port: int) -> None:
+    answered: list[int] = []
+    over = threading.Event()
+
+    def look() -> None:
+        fresh = HostedZone(zone.client, zone.zone_id, zone.name)
+        while not over.is_set():
+            fresh.forget()
+            answered.append(len(demo_dns.answer(dns.message.make_query(RECORD, "A"), fresh).answer))
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    addresses = ["127.0.1.1", "127.0.1.2"]
+    for _ in range(20):
+        change(zone, ("DELETE", addresses[0]), ("CREATE", addresses[1]))
+        addresses.reverse()
+    over.set()
+    looking.join()
+    assert answered
+    assert set(answered) == {1}
 
 
 @pytest.mark.parametrize(
@@ -88,7 +140,7 @@ def test_what_is_not_there(port: int, name: str, kind: str, rcode: int, negative
 def test_no_stale_address_is_given_when_the_api_is_gone(zone: HostedZone) -> None:
     query = dns.message.make_query(RECORD, "A")
     assert demo_dns.answer(query, zone).answer
-    zone.client = demo_dns.route53(f"http://{LOOPBACK}:{free_port([LOOPBACK], 0)}")
+    zone.client = route53.connect(f"http://{LOOPBACK}:{free_port([LOOPBACK], 0)}")
     time.sleep(FRESH * 1.5)
     assert demo_dns.answer(query, zone).rcode() == dns.rcode.SERVFAIL
 
@@ -96,7 +148,7 @@ def test_no_stale_address_is_given_when_the_api_is_gone(zone: HostedZone) -> Non
 def test_the_client_keeps_an_answer_for_its_ttl_and_no_longer(zone: HostedZone, port: int) -> None:
     names = resolver(port)
     first = names.resolve(RECORD, "A")
-    point(zone, "127.0.1.2")
+    change(zone, ("UPSERT", "127.0.1.2"))
     time.sleep(FRESH * 1.5)
     assert str(names.resolve(RECORD, "A")[0]) == "127.0.1.1"
     time.sleep(max(0.0, first.expiration - time.time()) + 0.05)

@@ -10,25 +10,31 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
 
 from orchestrator.app.demo import cluster
 from orchestrator.app.demo.account import database_account
-from orchestrator.app.demo.cluster import ADMIN, Server
 from orchestrator.app.demo.errors import DemoFailed
 from orchestrator.app.demo.premises import claimed
 from orchestrator.app.demo.runbook import DNS_CREDENTIALS
 from orchestrator.app.demo.world import DemoWorld
-from orchestrator.domain.catalog import DnsPlace, Site
+from orchestrator.domain.catalog import DnsPlace, NoSettings, Site
 from orchestrator.domain.runbook import Runbook
-from orchestrator.ports import Binding
+from orchestrator.domain.world import Power, ReplicatesFrom, Role, State
+from orchestrator.ports import Binding, Resource
 from providers.aws.route53_record import Route53Record
 from providers.aws.spec import RecordSettings
+from providers.fence_agents.machine import Machine
+from providers.fence_agents.spec import MachinePlace
+from providers.postgresql.server import Server as DatabaseServer
+from providers.postgresql.spec import PostgresqlPlace, PostgresqlSettings
 from tests.app.demo_directory import demo_directory
-from tests.providers.contract import RecordedCall
+from tests.providers.contract import RecordedCall, settle
 
+SITES = {site: Site(provider="on-prem") for site in ("left", "right")}
 EXAMPLE = Path(__file__).parents[2] / "runbooks" / "demo.yaml"
 
 
@@ -38,20 +44,45 @@ def world() -> Iterator[DemoWorld]:
         yield made
 
 
+def component(world: DemoWorld, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = YAML(typ="safe").load(world.runbook)["components"][name]
+    return found
+
+
 def name_of_the_service(world: DemoWorld) -> tuple[Route53Record, Binding[RecordSettings, DnsPlace]]:
     """The provider's own adapter, bound as the demo's runbook and credentials say."""
-    component = YAML(typ="safe").load(world.runbook)["components"]["name"]
-    settings = RecordSettings(zone=component["zone"], record=component["record"], ttl=component["ttl"])
-    places = {site: DnsPlace(**place) for site, place in component["at"].items()}
-    sites = {site: Site(provider="on-prem") for site in places}
+    written = component(world, "name")
+    settings = RecordSettings(**{key: written[key] for key in ("zone", "record", "ttl")})
+    places = {site: DnsPlace(**place) for site, place in written["at"].items()}
     secret = json.loads(world.credentials.read_text())[DNS_CREDENTIALS]
-    binding = Binding("name", "name", None, settings, places, sites, secret)
+    binding = Binding("name", "name", None, settings, places, SITES, secret)
     return Route53Record(binding), binding
 
 
-def promote(world: DemoWorld, server: Server) -> None:
-    with server.connect(ADMIN, world.cluster.password) as connection:
-        connection.execute("select pg_promote()")
+def database(world: DemoWorld, site: str) -> DatabaseServer:
+    written = component(world, "db")
+    settings = PostgresqlSettings(user=written["user"], replication_user=written["replication_user"])
+    places = {
+        name: PostgresqlPlace(**{key: value for key, value in place.items() if key != "fence"})
+        for name, place in written["at"].items()
+    }
+    secret = json.loads(world.credentials.read_text())[written["credentials"]]
+    return DatabaseServer(Binding(f"db@{site}", "db", site, settings, places, SITES, secret))
+
+
+def machine(world: DemoWorld, site: str) -> Machine:
+    place = MachinePlace(**component(world, "db")["at"][site]["fence"][0]["fence_agents"])
+    return Machine(Binding(f"db@{site}:fence_agents", "db", site, NoSettings(), {site: place}, SITES))
+
+
+def ensure(resource: Resource, wanted: State) -> None:
+    resource.apply(wanted, resource.observe(), RecordedCall(remaining=60.0))
+    settle(resource, wanted)
+
+
+def point_name_to(world: DemoWorld, site: str) -> None:
+    record, binding = name_of_the_service(world)
+    ensure(record, binding.places[site].records(binding.settings.ttl))
 
 
 def test_a_client_commits_through_the_name_to_the_left_site(world: DemoWorld) -> None:
@@ -91,33 +122,43 @@ def test_the_secrets_are_in_one_private_file(world: DemoWorld) -> None:
     assert world.cluster.password.encode() not in arguments
 
 
-def test_a_failover_as_the_client_saw_it(
-    world: DemoWorld, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
-) -> None:
+def test_there_and_back_as_the_client_saw_it(world: DemoWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in world.environment.items():
         monkeypatch.setenv(name, value)
+    left, right = database(world, "left"), database(world, "right")
+
+    # the primary dies: fence, promote, move the name
     since = time.time()
     world.wait_for_ack(since + 0.3)
     assert world.kill_primary() == "left"
+    killed = time.time()
     with pytest.raises(DemoFailed, match="0 servers take writes"):
         world.primary()
-    killed = time.time()
-    world.servers["left"].host.power_off()
-    promote(world, world.servers["right"])
-    record, binding = name_of_the_service(world)
-    wanted = binding.places["right"].records(binding.settings.ttl)
-    record.apply(wanted, record.observe(), RecordedCall())
-    assert record.observe().satisfies(wanted)
-    ack = world.wait_for_ack(killed)
-    assert ack.address == "127.0.1.2"
-    assert world.primary()[0] == "right"
+    ensure(machine(world, "left"), Power(power="off"))
+    ensure(right, Role(role="primary"))
+    point_name_to(world, "right")
+    back = world.wait_for_ack(killed)
+    assert (back.address, world.primary()[0]) == ("127.0.1.2", "right")
     seen = world.verdict(since)
-    assert seen.over
-    assert seen.served_by == "127.0.1.2"
+    assert (seen.over, seen.served_by) == (True, "127.0.1.2")
     assert since < seen.outage_began <= killed
     assert 0 < seen.outage < 10
     assert seen.lost_seconds < 1
-    assert world.verdict(ack.at).lost == 0
+
+    # the old primary becomes a standby
+    ensure(machine(world, "left"), Power(power="on"))
+    assert world.servers["left"].host.is_vacant(), "a host that boots does not start its database"
+    ensure(left, ReplicatesFrom(site="right"))
+
+    # and the service goes home, planned: nothing is lost
+    since = time.time()
+    ensure(right, Role(role="stopped"))
+    ensure(left, Role(role="primary"))
+    point_name_to(world, "left")
+    assert world.wait_for_ack(time.time()).address == "127.0.1.1"
+    seen = world.verdict(since)
+    assert (seen.lost, seen.served_by, world.primary()[0]) == (0, "127.0.1.1", "left")
+    assert 0 < seen.outage < 10
 
 
 # Coming and going

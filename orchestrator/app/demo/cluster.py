@@ -25,6 +25,8 @@ from orchestrator.app.demo.host import Host
 
 ADDRESSES = ("127.0.1.1", "127.0.1.2")
 PORT = 54320
+NAMES = ("pg-left", "pg-right")
+SLOT = "pg_right"
 ADMIN, REPLICATION = "postgres", "replicator"
 
 _SHARED_SETTINGS = """\
@@ -79,11 +81,6 @@ class Server:
     def name(self) -> str:
         """The host's name."""
         return self.host.name
-
-    @property
-    def slot(self) -> str:
-        """The replication slot that the other server keeps for this one."""
-        return self.name.replace("-", "_")
 
     @property
     def log(self) -> Path:
@@ -150,7 +147,7 @@ def build(
     *,
     addresses: Sequence[str] = ADDRESSES,
     port: int | None = None,
-    names: Sequence[str] = ("pg-left", "pg-right"),
+    slot: str = SLOT,
     found: binaries.Binaries | None = None,
 ) -> Cluster:
     """Both servers run under `directory`, and the right one streams from the left one.
@@ -167,12 +164,12 @@ def build(
     port = port or free_port(addresses, 0)
     left, right = (
         Server(_host(directory / name, address, port, programs, account), address, port, account)
-        for name, address in zip(names, addresses, strict=True)
+        for name, address in zip(NAMES, addresses, strict=True)
     )
     cluster = Cluster(left, right, secrets.token_urlsafe(18), secrets.token_urlsafe(18), programs)
     try:
         _primary(cluster)
-        _standby(cluster)
+        _standby(cluster, slot)
     except subprocess.CalledProcessError as error:
         cluster.kill()
         msg = f"{Path(error.cmd[0]).name} failed in {directory}: {error.output.strip()}"
@@ -230,12 +227,12 @@ def _primary(cluster: Cluster) -> None:
         connection.execute(_ROLES.format(password=cluster.replication_password).encode())
 
 
-def _standby(cluster: Cluster) -> None:
+def _standby(cluster: Cluster, slot: str) -> None:
     left, right = cluster.servers
     source = f"host={left.address} port={left.port} user={REPLICATION} application_name={right.name}"
     right.run(
         "pg_basebackup", "-d", source, "-D", str(right.host.data_directory), "-c", "fast", "-X", "stream", "-R",
-        "-C", "-S", right.slot, "--no-sync", password=cluster.replication_password,
+        "-C", "-S", slot, "--no-sync", password=cluster.replication_password,
     )  # fmt: skip
     right.start()
     with left.connect(ADMIN, cluster.password) as connection:

@@ -1,6 +1,6 @@
-"""Route 53 on loopback with name servers that answer: moto's API, and a DNS responder that serves what the API says.
+"""Name servers for a Route 53 on loopback: moto has the API, and this answers DNS with what the API says.
 
-Run as a program it does both until it is ended: it makes the hosted zone with one A record and answers DNS
+Run as a program it is both until it is ended: it makes the hosted zone with one A record and answers DNS
 over UDP and TCP. Each answer comes from Route 53's API over HTTP, at most `FRESH` seconds old, with the
 record's own TTL; when the API does not answer, neither do we (SERVFAIL), for a stale address is worse than none.
 """
@@ -16,7 +16,6 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-import boto3  # type: ignore[import-untyped]  # boto3 ships no types
 import dns.exception
 import dns.flags
 import dns.message
@@ -25,12 +24,11 @@ import dns.rcode
 import dns.rdataclass
 import dns.rdatatype
 import dns.rrset
-from botocore.config import Config  # type: ignore[import-untyped]
-from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]
-from moto.server import ThreadedMotoServer
+from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]  # it ships no types
 
-LOOPBACK, REGION = "127.0.0.1", "us-east-1"
-ACCESS_KEY_ID, SECRET_ACCESS_KEY = "demo", "demo"
+from orchestrator.app.demo import route53
+from orchestrator.app.demo.route53 import LOOPBACK
+
 FRESH = 0.1
 
 _NEGATIVE_TTL = 1
@@ -38,18 +36,6 @@ _SOA = "ns.demo.invalid. hostmaster.demo.invalid. 1 7200 900 1209600 1"
 _OUR_OWN = {"NS", "SOA"}  # moto names servers of AWS, and an SOA that no parser takes
 
 _Key = tuple[dns.name.Name, dns.rdatatype.RdataType]
-
-
-def route53(endpoint: str) -> Any:
-    """A client for the API at `endpoint`."""
-    return boto3.client(
-        "route53",
-        endpoint_url=endpoint,
-        region_name=REGION,
-        aws_access_key_id=ACCESS_KEY_ID,
-        aws_secret_access_key=SECRET_ACCESS_KEY,
-        config=Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 1}),
-    )
 
 
 @dataclass
@@ -83,6 +69,10 @@ class HostedZone:
                 self._records = {(s.name, s.rdtype): s for s in sets if s is not None}
                 self._read_at = began
             return self._records
+
+    def forget(self) -> None:
+        """The next answer is read anew."""
+        self._read_at = float("-inf")
 
     def soa(self) -> dns.rrset.RRset:
         """What a negative answer carries."""
@@ -176,8 +166,7 @@ def main() -> None:
     for name, kind in (("zone", str), ("record", str), ("address", str), ("ttl", int), ("api", int), ("dns", int)):
         options.add_argument(f"--{name}", type=kind, required=True)
     given = options.parse_args()
-    ThreadedMotoServer(ip_address=LOOPBACK, port=given.api, verbose=False).start()
-    client = route53(f"http://{LOOPBACK}:{given.api}")
+    client = route53.connect(route53.start(given.api))
     serve(HostedZone.create(client, given.zone, given.record, given.address, given.ttl), given.dns)
     sys.stdin.read()
 

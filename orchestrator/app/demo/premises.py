@@ -20,10 +20,11 @@ _FAR = Path("/var/tmp")  # noqa: S108  only a subdirectory that is proven to be 
 
 @contextmanager
 def claimed(directory: Path, account: Account, progress: Callable[[str], None]) -> Iterator[Path]:
-    """The directory for the hosts: empty, passable for `account`, ours alone. Afterwards it is gone, unless we failed.
+    """The directory for the hosts: empty, passable for `account`, ours alone. Nothing runs there afterwards.
 
-    Hosts stand under `directory`, or, where the account may not go there (root's home), under /var/tmp. Raises
-    DemoFailed where another demo runs there, or where the directory holds something that is not a demo's.
+    It is removed in the end, unless we failed. Hosts stand under `directory`, or, where the account may not go there
+    (root's home), under /var/tmp. Raises DemoFailed where another demo runs there, or where the directory holds
+    something that is not a demo's.
     """
     directory.mkdir(parents=True, exist_ok=True)
     mark = directory / _MARK
@@ -46,8 +47,11 @@ def claimed(directory: Path, account: Account, progress: Callable[[str], None]) 
         hosts = near if account.can_pass(directory) else far
         hosts.mkdir(mode=0o755)
         hosts.chmod(0o755)  # whatever the umask
-        yield hosts
-        _clear(hosts, lambda _: None)
+        try:
+            yield hosts
+        finally:
+            _end(hosts, lambda _: None)
+        remove_tree(hosts)
 
 
 def _far(directory: Path) -> Path:
@@ -63,8 +67,12 @@ def _clear(hosts: Path, progress: Callable[[str], None]) -> None:
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
         msg = f"{hosts} is in the way and not ours: remove it, or name another directory for the demo"
         raise DemoFailed(msg)
+    _end(hosts, lambda name: progress(f"ending {name}, which an earlier demo left running"))
+    remove_tree(hosts)
+
+
+def _end(hosts: Path, tell: Callable[[str], None]) -> None:
     for host in (Host(path) for path in sorted(hosts.iterdir())):
         if host.switch.is_file() and not host.is_vacant():
-            progress(f"ending {host.name}, which an earlier demo left running")
+            tell(host.name)
             host.kill()
-    remove_tree(hosts)

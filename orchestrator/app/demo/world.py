@@ -32,6 +32,7 @@ from orchestrator.app.demo.errors import DemoFailed
 from orchestrator.app.demo.premises import claimed
 from orchestrator.app.demo.processes import Program
 from orchestrator.app.demo.verdict import Ack, Verdict, judge, read_acks
+from providers.postgresql.upstream import slot_name
 
 DIRECTORY = Path(".tideover/demo")
 SITES = ("left", "right")
@@ -74,7 +75,8 @@ class DemoWorld:
             found = binaries.find()
             self._progress(f"PostgreSQL {found.version} from {found.directory}")
             names = self._start_dns(starting)
-            self.cluster = build(hosts, port=free_port(ADDRESSES, self._preferred_port), found=found)
+            port = free_port(ADDRESSES, self._preferred_port)
+            self.cluster = build(hosts, port=port, slot=slot_name(SITES[1]), found=found)
             starting.callback(self.cluster.kill)
             left, right = self.cluster.servers
             self._progress(f"{left.name} is primary at {left.address}:{left.port}, {right.name} streams from it")
