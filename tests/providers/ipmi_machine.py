@@ -106,6 +106,7 @@ class IpmiMachine:
         """While inside, the controller is frozen."""
         assert self._controller is not None
         self._controller.send_signal(signal.SIGSTOP)
+        os.waitpid(self._controller.pid, os.WUNTRACED)  # a signal sent is not yet a process stopped
         try:
             assert not self.answers(), "the controller still answers"
             yield
