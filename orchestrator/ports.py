@@ -15,6 +15,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from pydantic import BaseModel
 
 from orchestrator.domain.catalog import Site
+from orchestrator.domain.runbook import Runbook
 from orchestrator.domain.world import Reading, State
 
 S = TypeVar("S", bound=BaseModel)
@@ -88,6 +89,13 @@ class Credentials(Protocol):
 
     def resolve(self, profile: str) -> Mapping[str, str]:
         """The profile's fields. Raises NotFoundLocally naming the profile and the places that were tried."""
+
+
+class Runbooks(Protocol):
+    """Where runbooks are found by name."""
+
+    def runbook(self, name: str) -> Runbook:
+        """The runbook. Raises NotFoundLocally, or RunbookInvalid with every finding."""
 
 
 class Journal(Protocol):

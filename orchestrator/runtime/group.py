@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from orchestrator.domain import ledger
 from orchestrator.domain.errors import GuardRefused
@@ -37,7 +37,7 @@ class Group:
             held=dict.fromkeys(_held_keys(plan), self.name),
         )
 
-    def close(self, plan: Plan, epoch: int, clean: bool, detail: dict[str, object]) -> GroupRecord:
+    def close(self, plan: Plan, epoch: int, clean: bool, detail: Mapping[str, object]) -> GroupRecord:
         """The group and what it held released. Raises GuardRefused where a newer execution has taken over."""
         entry = self._entry("finished", "tideover", plan.digest, detail)
 
@@ -109,8 +109,8 @@ class Group:
         found = self.journal.read(self._key).get(self._key)
         return (GroupRecord.model_validate_json(found[0]), found[1]) if found else (GroupRecord(group=self.name), 0)
 
-    def _entry(self, what: str, who: str, plan: str, detail: dict[str, object]) -> NewEntry:
-        return NewEntry(at=time.time(), what=what, group=self.name, who=who, plan=plan, detail=detail)
+    def _entry(self, what: str, who: str, plan: str, detail: Mapping[str, object]) -> NewEntry:
+        return NewEntry(at=time.time(), what=what, group=self.name, who=who, plan=plan, detail=dict(detail))
 
     @property
     def _key(self) -> str:

@@ -1,0 +1,63 @@
+"""The connection to Temporal, through the same configuration as the `temporal` command."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+
+from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
+from temporalio.client import Client, KeepAliveConfig, WorkflowExecutionStatus
+from temporalio.envconfig import ClientConfig
+from temporalio.service import RPCError, RPCStatusCode
+
+from orchestrator.domain.errors import ServerUnavailable
+from workflows import search_attributes
+from workflows.plugin import TideoverPlugin
+
+KEEP_ALIVE = KeepAliveConfig(interval_millis=3000, timeout_millis=2000)
+CONNECT_TIMEOUT = timedelta(seconds=5)
+
+
+async def connect(plugin: TideoverPlugin | None = None, address: str | None = None) -> Client:
+    """A client of the server that envconfig names, or of `address`. Raises ServerUnavailable naming it."""
+    config = ClientConfig.load_client_connect_config()
+    if address:
+        config["target_host"] = address
+    target = config.setdefault("target_host", "localhost:7233")
+    try:
+        return await Client.connect(
+            **config, plugins=[plugin or TideoverPlugin()], keep_alive_config=KEEP_ALIVE,
+            identity=f"tideover@{os.uname().nodename}",
+        )  # fmt: skip
+    except (RuntimeError, RPCError) as error:
+        why = str(error).partition("\n")[0]
+        way_out = "start one with `tideover worker --embedded`, or name it with TEMPORAL_ADDRESS or a profile"
+        raise ServerUnavailable(f"no Temporal server answers at {target}: {why}; {way_out}") from error
+
+
+async def register_search_attributes(client: Client) -> None:
+    """The server knows every search attribute: without it a workflow would hang at its first."""
+    known = await client.operator_service.list_search_attributes(
+        ListSearchAttributesRequest(namespace=client.namespace), timeout=CONNECT_TIMEOUT
+    )
+    missing = {
+        key.name: IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
+        for key in search_attributes.ALL
+        if key.name not in known.custom_attributes
+    }
+    if missing:
+        request = AddSearchAttributesRequest(namespace=client.namespace, search_attributes=missing)
+        await client.operator_service.add_search_attributes(request, timeout=CONNECT_TIMEOUT)
+
+
+async def is_gone(client: Client, execution: str) -> bool:
+    """True where the execution `workflow#run` is closed, or the server has never heard of it."""
+    workflow_id, _, run_id = execution.partition("#")
+    try:
+        found = await client.get_workflow_handle(workflow_id, run_id=run_id).describe()
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            return True
+        raise
+    return found.status is not WorkflowExecutionStatus.RUNNING

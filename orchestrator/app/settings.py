@@ -1,0 +1,63 @@
+"""Settings: command-line flag, then TIDEOVER_*, then ./tideover.toml, then the user's file, then the default."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+
+from pydantic import ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from orchestrator.domain.errors import NotFoundLocally
+
+HERE = Path("tideover.toml")
+
+
+def _users_file() -> Path:
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "tideover" / "tideover.toml"
+
+
+class Settings(BaseSettings):
+    """Where things are. The connection to Temporal is not here: it is the `temporal` command's own (envconfig).
+
+    runbooks: folders searched for `<name>.yaml`, in order. journal: the SQLite file with the safety state.
+    credentials: the file of credential profiles. reports: where reports are written. ui: the Temporal UI's address,
+    for links.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="TIDEOVER_", extra="ignore")
+
+    runbooks: list[Path] = [Path("runbooks")]
+    journal: Path = Path(".tideover/journal.db")
+    credentials: Path = Path("credentials.toml")
+    reports: Path = Path("reports")
+    ui: str = "http://localhost:8233"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 -- the signature is pydantic's
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The order of precedence, the strongest first."""
+        files = (TomlConfigSettingsSource(settings_cls, path) for path in (HERE, _users_file()))
+        return (init_settings, env_settings, *files)
+
+
+@cache
+def load() -> Settings:
+    """The settings as they are now. Raises NotFoundLocally naming what does not fit."""
+    try:
+        return Settings()
+    except (ValidationError, ValueError) as error:
+        why = str(error).replace("\n", " ")
+        raise NotFoundLocally(f"the settings cannot be read (TIDEOVER_*, {HERE}, {_users_file()}): {why}") from error

@@ -1,0 +1,59 @@
+"""The worker: does what executions ask for, with the adapters, secrets and journal of this host."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+from orchestrator.app.connection import connect, is_gone, register_search_attributes
+from orchestrator.app.library import RunbookLibrary
+from orchestrator.app.registry import catalog
+from orchestrator.app.settings import Settings
+from orchestrator.runtime.adapters import Adapters
+from orchestrator.runtime.credentials import ProfileCredentials
+from orchestrator.runtime.journal import SqliteJournal
+from workflows.activities import Activities
+from workflows.plugin import TASK_QUEUE, TideoverPlugin
+
+STICKY_TIMEOUT = timedelta(seconds=1)
+"""After a worker's death its workflows go to another one after this time; the SDK's default costs 10 s."""
+
+
+@dataclass(frozen=True)
+class Composition:
+    """Everything that a worker is made of, from the settings."""
+
+    settings: Settings
+    journal: SqliteJournal
+    adapters: Adapters
+    library: RunbookLibrary
+
+    @classmethod
+    def of(cls, settings: Settings) -> Composition:
+        """Built without any I/O but on the journal. Raises JournalUnavailable where that is missing."""
+        found = catalog()
+        adapters = Adapters(found, ProfileCredentials(settings.credentials))
+        return cls(settings, SqliteJournal(settings.journal), adapters, RunbookLibrary(settings.runbooks, found))
+
+
+async def build_worker(composition: Composition, address: str | None = None) -> tuple[Client, Worker]:
+    """A worker that is ready to run, and its client. Raises ServerUnavailable."""
+    holder: list[Client] = []
+
+    async def gone(execution: str) -> bool:
+        return await is_gone(holder[0], execution)
+
+    activities = Activities(composition.library, composition.adapters, composition.journal, gone)
+    client = await connect(TideoverPlugin(activities), address)
+    holder.append(client)
+    await register_search_attributes(client)
+    worker = Worker(
+        client,
+        task_queue=TASK_QUEUE,
+        sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
+        graceful_shutdown_timeout=timedelta(seconds=5),
+    )
+    return client, worker

@@ -1,0 +1,148 @@
+"""Whether a command of a human may be taken now; if not, one line that says why and what to do instead."""
+
+from __future__ import annotations
+
+from orchestrator.domain.barrier import accepted_loss, fenced_at
+from orchestrator.domain.checks import current_loss, judge
+from orchestrator.domain.commands import (
+    Abort,
+    Approve,
+    Attest,
+    Command,
+    Escalate,
+    Pause,
+    Resume,
+    Retry,
+    Skip,
+)
+from orchestrator.domain.durations import show
+from orchestrator.domain.engine.steps import satisfied, stuck
+from orchestrator.domain.engine.undoing import unsafe
+from orchestrator.domain.findings import did_you_mean
+from orchestrator.domain.plan import SAFETY, Plan, Step
+from orchestrator.domain.state import ExecutionState, Status
+
+
+def refusal(plan: Plan, state: ExecutionState, command: Command) -> str | None:
+    """Why the command is refused; None where it is admitted."""
+    if state.finish:
+        return f"this execution has ended: {state.finish.end}"
+    if not command.by.strip():
+        return "say who you are: `by` is empty"
+    match command:
+        case Approve():
+            return _approve(plan, state, command)
+        case Abort():
+            return _abort(state)
+        case Pause():
+            return "it is paused already" if state.paused else None
+        case Resume():
+            return None if state.paused else "it is not paused"
+        case Retry() | Skip() | Attest():
+            return _about_a_step(plan, state, command)
+        case Escalate():
+            return None if state.claimed else "nothing was begun yet: use abort"
+
+
+def admitted(plan: Plan, state: ExecutionState) -> dict[str, str]:
+    """The commands that would be taken now, each with what it would do."""
+    found: dict[str, str] = {}
+    if state.finish:
+        return found
+    if _awaiting(plan, state) or (state.waiting and state.waiting.loss):
+        loss = current_loss(plan, state, until=fenced_at(plan, state))
+        accepting = f' "max_loss": "{show(_rounded_up(loss.seconds))}",' if loss and loss.seconds else ""
+        found["approve"] = (
+            f'lets it change the world: {{"by": "you",{accepting} "to": "{plan.target}", "plan": "{plan.hash}"}}'
+        )
+    for step in state.waiting.steps if state.waiting else ():
+        found.setdefault("retry", f'tries again: {{"by": "you", "step": "{step}"}}')
+        if plan.step(step).kind not in SAFETY:
+            found.setdefault("skip", f'goes on without it: {{"by": "you", "step": "{step}", "reason": "..."}}')
+        if plan.step(step).kind in ("fence", "stop"):
+            found.setdefault("attest", f'two people vouch for it: {{"by": "you", "step": "{step}", "reason": "..."}}')
+    if _abort(state) is None:
+        found["abort"] = "undoes what was done and ends" if state.claimed else "ends; nothing was changed"
+    if state.claimed:
+        found["escalate"] = "ends now and hands over to humans; nothing is undone"
+    found["resume" if state.paused else "pause"] = "goes on" if state.paused else "starts no further step"
+    return found
+
+
+def _awaiting(plan: Plan, state: ExecutionState) -> Step | None:
+    """The approval that is waited for now."""
+    for step in plan.of_kind("approve"):
+        pending = state.steps[step.id].status is Status.PENDING
+        if pending and all(satisfied(state.steps[before]) for before in step.after):
+            return step
+    return None
+
+
+def _approve(plan: Plan, state: ExecutionState, approve: Approve) -> str | None:
+    gate = _awaiting(plan, state)
+    asked_for_loss = state.waiting is not None and state.waiting.loss is not None
+    if gate is None and not asked_for_loss:
+        unchecked = not all(satisfied(state.steps[step.id]) for step in plan.of_kind("check"))
+        return "the checks are not done yet" if unchecked else "nothing waits for an approval"
+    if approve.to != plan.target:
+        return f"`to` is {approve.to!r}, but this execution goes to {plan.target!r}"
+    if approve.plan not in (plan.hash, plan.digest):
+        return f"`plan` is {approve.plan!r}, but the plan is {plan.hash!r}: read it again before you approve (I7)"
+    approvers = gate.gate.approvers if gate and gate.gate else ()
+    if approvers and approve.by not in approvers:
+        return f"{approve.by!r} may not approve here: {', '.join(approvers)} may"
+    blocking = [str(f) for f in judge(plan, state) if f.level == "blocks"] if not state.claimed else []
+    if blocking:
+        return "; ".join(blocking)
+    return _loss(plan, state, approve)
+
+
+def _loss(plan: Plan, state: ExecutionState, approve: Approve) -> str | None:
+    """Why the loss that is known now is more than this approval accepts (I3)."""
+    if plan.mode != "forced":
+        return None
+    accepted = approve.max_loss if approve.max_loss is not None else accepted_loss(plan, state)
+    loss = current_loss(plan, state, until=fenced_at(plan, state))
+    if loss is None or loss.within(accepted):
+        return None
+    name = "`max_loss`" if approve.max_loss is not None else "the runbook's RPO"
+    way_out = f'"max_loss": "{show(_rounded_up(loss.seconds))}"' if loss.seconds is not None else "abort"
+    return f"{loss} would be lost, more than {name} of {show(accepted)}: accept it by name with {way_out}, or abort"
+
+
+def _rounded_up(seconds: float | None) -> float:
+    """Seconds with some room, so that the few that pass before the fence is read back do not make it wait."""
+    return float(int((seconds or 0.0) * 1.2) + 15)
+
+
+def _abort(state: ExecutionState) -> str | None:
+    if state.undoing:
+        return "it is being undone already"
+    return unsafe(state) if state.claimed else None
+
+
+def _about_a_step(plan: Plan, state: ExecutionState, command: Retry | Skip | Attest) -> str | None:
+    names = [step.id for step in plan.steps]
+    if command.step not in names:
+        return f"there is no step {command.step!r}{did_you_mean(command.step, names)}"
+    step, record = plan.step(command.step), state.steps[command.step]
+    if state.undoing:
+        return "it is being undone"
+    if isinstance(command, Attest):
+        return _attest(state, step, command)
+    if isinstance(command, Skip) and step.kind in SAFETY:
+        way_out = ": attest it, retry, or abort" if step.kind in ("fence", "stop") else ": retry, or abort"
+        return f"{step.id} cannot be skipped: a skipped {step.kind} proves nothing (I2){way_out}"
+    if not stuck(record):
+        return f"{step.id} is {record.status}: only a step that has failed or is unknown can be dealt with"
+    return None
+
+
+def _attest(state: ExecutionState, step: Step, attest: Attest) -> str | None:
+    if step.kind not in ("fence", "stop", "isolate"):
+        return f"{step.id} is no fence: only a fence or stop can be attested"
+    if not stuck(state.steps[step.id]):
+        return f"{step.id} is {state.steps[step.id].status}: it can be attested once it has failed or is unknown"
+    if any(earlier.by == attest.by for earlier in state.attestations.get(step.id, ())):
+        return f"{attest.by} has attested {step.id} already: a second person must (FH)"
+    return None

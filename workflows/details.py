@@ -1,0 +1,87 @@
+"""What a person sees on an execution's page in the Temporal UI: a live Markdown table and what may be done now."""
+
+from __future__ import annotations
+
+from orchestrator.domain.admission import admitted
+from orchestrator.domain.barrier import fenced_at
+from orchestrator.domain.checks import current_loss, judge
+from orchestrator.domain.durations import show
+from orchestrator.domain.plan import Plan
+from orchestrator.domain.state import ExecutionState, Status, StepRecord
+
+MARKS = {
+    Status.PENDING: "·",
+    Status.RUNNING: "⏳",
+    Status.DONE: "✅",
+    Status.SKIPPED: "⏭️",
+    Status.FAILED: "❌",
+    Status.UNKNOWN: "❓",
+}
+
+
+def phase(plan: Plan, state: ExecutionState) -> str:
+    """One word for where the execution is."""
+    if state.finish:
+        return str(state.finish.end)
+    if state.undoing:
+        return "UNDOING"
+    if state.waiting:
+        return "WAITING"
+    if state.paused:
+        return "PAUSED"
+    if state.claimed:
+        return "RUNNING"
+    checked = all(state.steps[step.id].status is Status.DONE for step in plan.of_kind("check"))
+    return "AWAITING_APPROVAL" if checked else "CHECKING"
+
+
+def markdown(plan: Plan, state: ExecutionState) -> str:
+    """The whole page."""
+    where = f"of **{plan.target}**" if plan.mode in ("reprotect", "unfence") else f"{plan.source} → **{plan.target}**"
+    lines = [
+        f"### {plan.group}: {plan.mode} {where}: {phase(plan, state)}",
+        f"plan `{plan.hash}` · started by {state.execution.who}",
+        "",
+        *_conclusion(state),
+        *_findings(plan, state),
+        "| | step | what | said | seconds |",
+        "|---|---|---|---|---|",
+        *(_row(step.id, step.summary, state.steps[step.id]) for step in plan.steps),
+        *(_row(f"undo {u.step}", str(u.want), state.undone.get(u.want.resource, StepRecord())) for u in state.undos),
+    ]
+    may = admitted(plan, state)
+    if may:
+        lines += ["", "**What you can do now**", "", *(f"- `{name}` {what}" for name, what in may.items())]
+    return "\n".join(lines)
+
+
+def _conclusion(state: ExecutionState) -> list[str]:
+    if state.finish:
+        more = [f"- `{command}`" for command in state.finish.next_commands]
+        protected = " The service is protected again." if state.finish.protected else ""
+        return [
+            f"**{state.finish.end}**: {state.finish.why}.{protected}",
+            "",
+            *(["Go on with:", *more] if more else []),
+            "",
+        ]
+    if state.waiting:
+        left = show(max(0.0, round(state.waiting.deadline - state.now)))
+        return [f"**Waiting for a human**, {left} left: {state.waiting.why}", ""]
+    return []
+
+
+def _findings(plan: Plan, state: ExecutionState) -> list[str]:
+    if state.checked_at is None:
+        return []
+    marks = {"blocks": "⛔", "warns": "⚠️"}
+    lines = [f"- {marks[finding.level]} {finding}" for finding in judge(plan, state)] if not state.claimed else []
+    loss = current_loss(plan, state, until=fenced_at(plan, state)) if plan.mode == "forced" else None
+    lines += [f"- data that would be lost: {loss}; objective {show(plan.objectives.rpo)}"] if loss else []
+    return [*lines, ""]
+
+
+def _row(name: str, what: str, record: StepRecord) -> str:
+    took = f"{record.ended_at - record.started_at:.1f}" if record.ended_at and record.started_at else ""
+    said = record.said.replace("|", "\\|").replace("\n", " ")
+    return f"| {MARKS[record.status]} | `{name}` | {what} | {said} | {took} |"
