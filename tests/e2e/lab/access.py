@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from tests.e2e.lab.needs import find_program
 from tests.e2e.lab.network import run
 
 _SSHD = """\
@@ -47,25 +46,12 @@ def install(directory: Path, machines: Iterable[tuple[str, str, Path]]) -> None:
         known.append(f"{address},{name} {(own / 'host_key.pub').read_text()}")
     (home / "known_hosts").write_text("".join(known))
     (home / "config").write_text(_CLIENT.format(directory=home))
-    _wrap(home)
 
 
-def programs(directory: Path) -> Path:
-    """A directory for the front of PATH in which `ssh` and `scp` read the lab's configuration.
-
-    OpenSSH takes the home directory from the password database, not from HOME, so that nothing in the environment
-    alone moves its configuration.
-    """
-    return directory / "ssh" / "bin"
+def client_configuration(directory: Path) -> Path:
+    """The file for `ssh -F`. OpenSSH finds a home directory in the password database, so HOME would not move it."""
+    return directory / "ssh" / "config"
 
 
 def _generate(path: Path) -> None:
     run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "lab", "-f", path)
-
-
-def _wrap(home: Path) -> None:
-    (home / "bin").mkdir()
-    for program in ("ssh", "scp"):
-        script = home / "bin" / program
-        script.write_text(f'#!/bin/sh\nexec {find_program(program)} -F {home}/config "$@"\n')
-        script.chmod(0o755)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 
 from tests.e2e.lab.machine import Machine
@@ -12,7 +13,7 @@ from tests.e2e.lab.network import run
 
 ROOT = Path(__file__).parents[3]
 USERNAME = "fence"
-PASSWORD = "canary-bmc-5c31"  # noqa: S105: IPMI 2.0 keeps 20 bytes
+PASSWORD = "canary-bmc-5c31"  # IPMI 2.0 has room for 20 bytes
 
 # ipmi_lan(5); `chassis_control` is not in the manual, its requests are: "get power", "set power 0|1".
 _LAN = """\
@@ -41,8 +42,10 @@ mc_enable 0x20
 class Bmc:
     """The power controller of one machine, at `address` in `namespace`."""
 
-    def __init__(self, machine: Machine, namespace: str, address: str) -> None:
+    def __init__(self, machine: Machine, namespace: str, address: str, number: int) -> None:
         self.machine, self.namespace, self.address = machine, namespace, address
+        # All bytes alike: firmware and tools do not agree on the order in which a GUID's bytes are shown.
+        self.uuid = str(uuid.UUID(bytes=bytes([number]) * 16))
         self.directory = machine.directory.parent / f"bmc-{machine.name}"
 
     def start(self) -> subprocess.Popen[bytes]:
@@ -57,14 +60,21 @@ class Bmc:
         lan = _LAN.format(
             name=self.machine.name,
             address=self.address,
-            guid=self.machine.namespace.encode().hex().ljust(32, "0")[:32],
+            guid=self.uuid.replace("-", ""),
             control=control,
             username=USERNAME,
             password=PASSWORD,
         )
         (self.directory / "lan.conf").write_text(lan)
         (self.directory / "controller").write_text(_CONTROLLER)
-        files = ["-c", self.directory / "lan.conf", "-f", self.directory / "controller", "-s", self.directory / "state"]
+        files: list[str | Path] = [
+            "-c",
+            self.directory / "lan.conf",
+            "-f",
+            self.directory / "controller",
+            "-s",
+            self.directory / "state",
+        ]
         (self.directory / "state").mkdir()
         with (self.directory / "log").open("ab") as log:
             return subprocess.Popen(

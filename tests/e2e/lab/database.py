@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +20,7 @@ DATABASE = "shop"
 SUPERUSER, SUPERUSER_PASSWORD = "postgres", "canary-postgres-91d2"
 REPLICATION_USER, REPLICATION_PASSWORD = "replicator", "canary-replicator-27e8"
 CLIENT_USER, CLIENT_PASSWORD = "client", "canary-client-4b06"
-SLOT = "standby"
+SLOT = "tideover_cloud"  # as the product names the slot of the standby in site `cloud`
 
 # Copied by base backup and pg_rewind; what differs between machines stands in host.conf beside the data directory.
 _SETTINGS = """

@@ -210,4 +210,4 @@ def chassis_control(directory: Path, words: list[str]) -> str:
 
 
 if __name__ == "__main__":
-    print(chassis_control(Path(sys.argv[1]), sys.argv[2:]))  # noqa: T201: ipmi_sim reads it
+    print(chassis_control(Path(sys.argv[1]), sys.argv[2:]))  # noqa: T201 -- ipmi_sim reads it

@@ -119,7 +119,7 @@ def lookup(server: str, name: str = RECORD, timeout: float = 1.0) -> tuple[tuple
     answer = dns.query.udp(dns.message.make_query(name, "A"), server, timeout=timeout)
     if answer.rcode() != dns.rcode.NOERROR:
         msg = f"{server} answers {dns.rcode.to_text(answer.rcode())} for {name}"
-        raise dns.exception.DNSException(msg)
+        raise OSError(msg)
     found = [rrset for rrset in answer.answer if rrset.rdtype == dns.rdatatype.A]
     return tuple(sorted(item.to_text() for rrset in found for item in rrset)), found[0].ttl if found else 0
 

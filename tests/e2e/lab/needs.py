@@ -6,7 +6,6 @@ import os
 import pwd
 import shutil
 import subprocess
-from importlib.util import find_spec
 from pathlib import Path
 
 PACKAGES = Path(__file__).parent.parent / "packages.txt"
@@ -50,7 +49,6 @@ def missing() -> list[str]:
     if postgresql_directory() is None:
         lacks.append("a PostgreSQL server under /usr/lib/postgresql")
     lacks += [f"the OS user {name}" for name in ("postgres", "sshd") if not _user_exists(name)]
-    lacks += [f"the Python package {name}" for name in ("psycopg", "dns") if find_spec(name) is None]
     return lacks or _missing_in_kernel()
 
 

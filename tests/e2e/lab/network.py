@@ -85,7 +85,7 @@ class Numbering:
     @property
     def directory(self) -> Path:
         """Where the lab keeps its files; everyone may enter it, the database's user too."""
-        return Path(f"/tmp/tideover-lab-{self.number}")  # noqa: S108: short, for sockets; swept by number
+        return Path(f"/tmp/tideover-lab-{self.number}")  # noqa: S108 -- named by number, so that the next lab of this number sweeps it
 
 
 class Claim:
@@ -138,7 +138,7 @@ def processes_in(namespaces: Iterable[str]) -> list[int]:
     found = []
     for entry in os.scandir("/proc"):
         with suppress(OSError):  # it ended while we looked, or is a zombie, or no process
-            if entry.name.isdigit() and os.stat(f"/proc/{entry.name}/ns/net").st_ino in inodes:
+            if entry.name.isdigit() and Path(f"/proc/{entry.name}/ns/net").stat().st_ino in inodes:
                 found.append(int(entry.name))
     return found
 

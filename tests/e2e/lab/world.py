@@ -16,15 +16,21 @@ from tests.e2e.lab.machine import Machine
 from tests.e2e.lab.network import BMC_BRIDGE, Claim, Network, answers_ping, run, site_bridge
 
 HOSTS = {"pg-a": ("dc", 11), "pg-b": ("cloud", 12)}
-OTHERS = {"ns1": ("ctl", 21), "ns2": ("client", 22), "client": ("client", 31), "app": ("dc", 32)}
+OTHERS = {
+    "ns1": ("ctl", 21),
+    "ns2": ("client", 22),
+    "client": ("client", 31),
+    "app-a": ("dc", 32),
+    "app-b": ("cloud", 33),
+}
 FLOATING = 100
 
 
 class Lab:
     """Two database machines in two sites, their power controllers, DNS in the control and the client site, clients.
 
-    `client` is a client in a site of its own, `app` one in the first data centre, which a partition locks in with its
-    database. The worker of the program under test runs in the root namespace and sees all of it.
+    `client` is a client in a site of its own; `app-a` and `app-b` are clients beside the databases, which a partition
+    locks in with theirs. The worker of the program under test runs in the root namespace and sees all of it.
     """
 
     def __init__(self, template: Path) -> None:
@@ -90,13 +96,14 @@ class Lab:
         return machine
 
     def _bmc(self, name: str) -> Bmc:
-        address = self.numbering.bmc(HOSTS[name][1])
-        return Bmc(self.machines[name], self.network.add(f"bmc-{name}", BMC_BRIDGE, address), address)
+        number = HOSTS[name][1]
+        address = self.numbering.bmc(number)
+        return Bmc(self.machines[name], self.network.add(f"bmc-{name}", BMC_BRIDGE, address), address, number)
 
     def _start(self) -> None:
         self._processes += [bmc.start() for bmc in self.bmcs.values()]
         ns1, ns2 = self.name_servers
-        for name, own, other, holder in (("ns1", ns1, ns2, self.floating), ("ns2", ns2, ns1, None)):
+        for name, own, other, holder in (("ns1", ns1, ns2, self.address("pg-a")), ("ns2", ns2, ns1, None)):
             namespace = self.numbering.namespace(name)
             self._processes.append(names.start_server(namespace, self.directory / name, own, other, holder))
         with ThreadPoolExecutor() as pool:
@@ -104,7 +111,7 @@ class Lab:
                 started.result()
         self.databases["pg-a"].wait_for_streaming()
         for server in self.name_servers:
-            names.wait_for(server, [self.floating])
+            names.wait_for(server, [self.address("pg-a")])
 
     def _start_host(self, name: str) -> None:
         machine, database = self.machines[name], self.databases[name]
@@ -113,7 +120,7 @@ class Lab:
         machine.wait_until_up()
         database.start()
         if name == "pg-a":
-            machine.run("ip", "address", "add", f"{self.floating}/24", "dev", "eth0")
+            self.take_floating(name, announce=False)
 
     # ---- asking
 
@@ -121,25 +128,38 @@ class Lab:
         """The network namespace of a machine; None, the root's own, for None."""
         return None if machine is None else self.numbering.namespace(machine)
 
+    def address(self, machine: str) -> str:
+        """The machine's own address on the LAN."""
+        return self.numbering.lan({**HOSTS, **OTHERS}[machine][1])
+
     def site_of(self, machine: str) -> str:
         """The site that a machine stands in."""
         return {**HOSTS, **OTHERS}[machine][0]
 
     def pings(self, source: str | None, target: str) -> bool:
         """One echo comes back to the machine `source` (None: the worker) from the address or machine `target`."""
-        address = self.machines[target].ip if target in self.machines else target
+        address = self.address(target) if target in {**HOSTS, **OTHERS} else target
         return answers_ping(self.namespace(source), address)
 
     def holder_of_floating(self) -> list[str]:
         """The machines that have the floating address now; read without the network, from their own interfaces."""
         return [name for name in HOSTS if f" {self.floating}/" in self._addresses(name)]
 
+    def take_floating(self, machine: str, *, announce: bool = True) -> None:
+        """The machine holds the floating address; its neighbours know it at once only where it is announced."""
+        host = self.machines[machine]
+        host.run("ip", "address", "replace", f"{self.floating}/24", "dev", "eth0")
+        if announce:
+            host.run("arping", "-q", "-A", "-c", "1", "-I", "eth0", self.floating)
+
     def _addresses(self, name: str) -> str:
         return run("ip", "-n", self.numbering.namespace(name), "address", "show", "dev", "eth0")
 
-    def spawn(self, machine: str | None, *argv: str | Path) -> subprocess.Popen[bytes]:
-        """A process in a machine's network (None: the root's); it is ended with the lab."""
-        prefix = [] if machine is None else ["ip", "netns", "exec", self.numbering.namespace(machine)]
-        process = subprocess.Popen([*prefix, *map(str, argv)], stdin=subprocess.DEVNULL)
+    def logs(self) -> dict[str, str]:
+        """The end of every log that the lab keeps, by its place."""
+        found = [*self.directory.rglob("log"), *self.directory.rglob("console.log")]
+        return {str(path.relative_to(self.directory)): path.read_text(errors="replace")[-2000:] for path in found}
+
+    def adopt(self, process: subprocess.Popen[bytes]) -> None:
+        """The process is ended with the lab."""
         self._processes.append(process)
-        return process

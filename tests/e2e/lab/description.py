@@ -1,0 +1,105 @@
+"""The lab as the program under test is told about it: runbook, credential profiles, environment."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from tests.e2e.lab import access, bmc, database, names
+from tests.e2e.lab.world import HOSTS, Lab
+
+DATABASE_CREDENTIALS, FENCE_CREDENTIALS, DNS_CREDENTIALS = "lab-db", "lab-bmc", "lab-dns"
+
+
+def runbook(lab: Lab) -> dict[str, Any]:
+    """The lab's service: a database on two machines, the floating address and the name that clients use."""
+    return {
+        "runbook": f"lab-{lab.numbering.number}",
+        "owner": "lab",
+        "objectives": {"rto": "30s", "rpo": "5s"},
+        "sites": {site: {"provider": "on-prem"} for site, _ in HOSTS.values()},
+        "failover": " -> ".join(site for site, _ in HOSTS.values()),
+        "components": {
+            "db": {
+                "type": "postgresql",
+                "credentials": DATABASE_CREDENTIALS,
+                "user": database.SUPERUSER,
+                "replication_user": database.REPLICATION_USER,
+                "database": database.DATABASE,
+                "at": {site: _database_at(lab, host) for host, (site, _) in HOSTS.items()},
+            },
+            "address": {
+                "type": "floating-ip",
+                "needs": ["db"],
+                "address": f"{lab.floating}/24",
+                "at": {site: {"ssh": _ssh(lab, host), "interface": "eth0"} for host, (site, _) in HOSTS.items()},
+            },
+            "name": {
+                "type": "dns",
+                "needs": ["db"],
+                "credentials": DNS_CREDENTIALS,
+                "server": "rfc2136",
+                "zone": names.ZONE,
+                "record": names.RECORD,
+                "ttl": f"{names.TTL}s",
+                "primary": lab.name_servers[0],
+                "authorities": list(lab.name_servers),
+                "at": {site: {"a": lab.address(host)} for host, (site, _) in HOSTS.items()},
+            },
+        },
+        "verify": [{"sql": "select 1", "component": "db", "within": "30s"}],
+    }
+
+
+def credentials() -> dict[str, dict[str, str]]:
+    """Every profile that the runbook names; each value is a canary that must never be shown (I14)."""
+    return {
+        DATABASE_CREDENTIALS: {
+            "password": database.SUPERUSER_PASSWORD,
+            "replication_password": database.REPLICATION_PASSWORD,
+        },
+        FENCE_CREDENTIALS: {"username": bmc.USERNAME, "password": bmc.PASSWORD},
+        DNS_CREDENTIALS: {"key_name": names.UPDATE_KEY, "algorithm": "hmac-sha256", "key": names.UPDATE_SECRET},
+    }
+
+
+def environment(lab: Lab) -> dict[str, str]:
+    """What a worker's environment needs in addition, so that plain `ssh: root@…` reaches the lab's machines."""
+    return {"TIDEOVER_SSH_CONFIG": str(access.client_configuration(lab.directory))}
+
+
+def write(lab: Lab, folder: Path, **changes: Any) -> tuple[Path, Path]:
+    """The runbook and the credential profiles as files in `folder`; `changes` replace keys of the runbook."""
+    book, profiles = folder / f"lab-{lab.numbering.number}.yaml", folder / "credentials.json"
+    with book.open("w") as out:
+        YAML().dump({**runbook(lab), **changes}, out)
+    profiles.touch(mode=0o600)
+    profiles.write_text(json.dumps(credentials(), indent=2))
+    return book, profiles
+
+
+def _database_at(lab: Lab, host: str) -> dict[str, Any]:
+    controller = lab.bmcs[host]
+    return {
+        "host": lab.address(host),
+        "data_directory": str(database.DATA),
+        "ssh": _ssh(lab, host),
+        "run_as": "postgres",
+        "fence": [
+            {
+                "fence_agents": {
+                    "agent": "fence_ipmilan",
+                    "options": controller.options,
+                    "uuid": controller.uuid,
+                    "credentials": FENCE_CREDENTIALS,
+                }
+            }
+        ],
+    }
+
+
+def _ssh(lab: Lab, host: str) -> str:
+    return f"root@{lab.address(host)}"

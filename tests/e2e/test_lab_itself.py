@@ -1,0 +1,443 @@
+"""The lab is what it claims to be: its parts are real, its faults take, its judge sees, and nothing of it remains."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import dns.query
+import dns.rcode
+import dns.tsigkeyring
+import dns.update
+import psycopg
+import pytest
+
+from orchestrator.domain.catalog import ResourceType
+from providers.fence_agents import spec as fence_agents
+from providers.postgresql import spec as postgresql
+from providers.rfc2136 import spec as rfc2136
+from tests.e2e.lab import access, bmc, description, names
+from tests.e2e.lab.committing import Committing
+from tests.e2e.lab.faults import Faults
+from tests.e2e.lab.network import LabBroken, Numbering, namespaces_of, processes_in
+from tests.e2e.lab.observer import Observer, writer
+from tests.e2e.lab.world import Lab
+
+pytestmark = pytest.mark.lab
+ROOT = Path(__file__).parents[2]
+
+
+def within(seconds: float, holds: Callable[[], bool], what: str) -> float:
+    """The seconds it took until this held; fails after the limit."""
+    begun = time.monotonic()
+    while not holds():
+        assert time.monotonic() - begun < seconds, f"not within {seconds} s: {what}"
+        time.sleep(0.01)
+    return time.monotonic() - begun
+
+
+def fence(lab: Lab, host: str, action: str) -> None:
+    """fence_ipmilan as its contract has it: options on stdin."""
+    secret = {"username": bmc.USERNAME, "password": bmc.PASSWORD, "action": action}
+    lines = [f"{key}={value}" for key, value in {**lab.bmcs[host].options, **secret}.items()]
+    subprocess.run(["fence_ipmilan"], input="\n".join(lines), text=True, check=True, capture_output=True, timeout=30)
+
+
+def traces(numbering: Numbering) -> list[str]:
+    """Everything by which a lab of this number can be seen from outside."""
+    links = subprocess.run(["ip", "-o", "link"], capture_output=True, text=True, check=True).stdout
+    found = namespaces_of(numbering) + re.findall(rf"\b{numbering.root_lan}m?(?=[@:])", links)
+    found += [str(numbering.directory)] if numbering.directory.exists() else []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = entry.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if f"{numbering.directory}/" in line or f"{numbering.namespace('')}" in line:
+            found.append(f"{entry.parent.name} {line}")
+    return found
+
+
+def grows(committing: Committing, source: str, seconds: float = 0.5) -> bool:
+    """The stream gets commits acknowledged, now."""
+    before = len(committing.acked(source))
+    time.sleep(seconds)
+    return len(committing.acked(source)) > before
+
+
+# ---- it stands, and goes
+
+
+def test_everything_is_there_and_the_worker_reaches_it(
+    lab: Lab, record_property: Callable[[str, object], None]
+) -> None:
+    record_property("lab_start_seconds", round(lab.start_seconds, 2))
+    assert lab.start_seconds < 15, "a lab for every test has to start fast"
+    assert all(lab.pings(None, machine) for machine in ("pg-a", "pg-b", "ns1", "ns2", "client", "app-a", "app-b"))
+    assert all(lab.pings("client", target) for target in ("pg-a", "pg-b", lab.floating))
+    assert not lab.pings("client", lab.bmcs["pg-a"].address), "the BMC network is not the clients'"
+    assert {name: server.writable for name, server in lab.databases.items()} == {"pg-a": True, "pg-b": False}
+    assert lab.holder_of_floating() == ["pg-a"]
+    assert {controller.power() for controller in lab.bmcs.values()} == {"on"}
+    assert {names.lookup(server) for server in lab.name_servers} == {((lab.address("pg-a"),), names.TTL)}
+    settings = "SELECT string_agg(name || '=' || setting, ' ' ORDER BY name) FROM pg_settings WHERE name = ANY(%s)"
+    wanted = ["wal_log_hints", "wal_retrieve_retry_interval", "data_checksums", "fsync"]
+    assert lab.databases["pg-b"].ask(settings, [wanted]) == (
+        "data_checksums=off fsync=on wal_log_hints=on wal_retrieve_retry_interval=100"
+    )
+
+
+def test_nothing_remains(lab_template: Path, record_property: Callable[[str, object], None]) -> None:
+    with Lab(lab_template) as lab:
+        observer, client = Observer(lab), writer(lab)
+        assert len(traces(lab.numbering)) > 10, "the search for traces finds a running lab"
+    record_property("lab_stop_seconds", round(lab.stop_seconds, 2))
+    assert traces(lab.numbering) == []
+    assert all(process.process.poll() is not None for process in (observer.committing, client))
+
+
+def test_nothing_remains_of_a_lab_that_failed_to_start(tmp_path: Path) -> None:
+    lab = Lab(tmp_path / "no-template")
+    with pytest.raises(LabBroken, match="no-template"):
+        lab.__enter__()
+    assert traces(lab.numbering) == []
+
+
+def test_two_labs_at_once_do_not_meet(lab: Lab, lab_template: Path) -> None:
+    with Lab(lab_template) as other:
+        assert other.numbering != lab.numbering
+        other.machines["pg-a"].power_off()
+        assert lab.databases["pg-a"].writable
+        assert lab.pings("client", lab.floating)
+        assert not other.pings("client", other.floating)
+
+
+def test_what_a_killed_run_left_is_swept_by_the_next(lab_template: Path) -> None:
+    program = (
+        "import sys, time; from pathlib import Path; from tests.e2e.lab.world import Lab; "
+        "from tests.e2e.lab.observer import Observer; "
+        "lab = Lab(Path(sys.argv[1])).__enter__(); Observer(lab); print(lab.numbering.number, flush=True); "
+        "time.sleep(60)"
+    )
+    argv = [sys.executable, "-c", program, str(lab_template)]
+    with subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, text=True) as killed:
+        assert killed.stdout is not None
+        numbering = Numbering(int(killed.stdout.readline()))
+        killed.kill()
+    assert processes_in(namespaces_of(numbering)), "something was left behind"
+    labs: list[Lab] = []
+    try:
+        while not labs or labs[-1].numbering != numbering:  # numbers below it may be held by other test processes
+            labs.append(Lab(lab_template).__enter__())
+    finally:
+        for lab in labs:
+            lab.close()
+    assert traces(numbering) == []
+
+
+# ---- machines and power
+
+
+def test_a_machine_is_reached_by_plain_ssh_and_sees_itself_alone(lab: Lab) -> None:
+    config = description.environment(lab)["TIDEOVER_SSH_CONFIG"]
+    assert Path(config) == access.client_configuration(lab.directory)
+    argv = ["ssh", "-F", config, f"root@{lab.address('pg-b')}", "hostname; pgrep -c postgres; ls -A /root /run/netns"]
+    ended = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=10)
+    name, servers, *rest = ended.stdout.split("\n")
+    assert name == "pg-b"
+    assert int(servers) == len(lab.databases["pg-b"].processes()), "only its own server"
+    assert not any(lab.numbering.namespace("") in line for line in rest)
+
+
+def test_the_fence_cuts_and_the_machine_stays_off(lab: Lab) -> None:
+    fence(lab, "pg-a", "off")
+    assert lab.bmcs["pg-a"].power() == "off"
+    assert lab.machines["pg-a"].processes() == []
+    assert lab.holder_of_floating() == []
+    assert not lab.pings(None, "pg-a")
+    time.sleep(0.5)
+    assert lab.machines["pg-a"].init is None, "nothing starts it again"
+
+
+def test_a_machine_that_boots_runs_no_database_unless_it_was_set_up_so(lab: Lab) -> None:
+    for at_boot in (False, True):
+        lab.databases["pg-a"].start_at_boot(at_boot)
+        fence(lab, "pg-a", "off")
+        fence(lab, "pg-a", "on")
+        lab.machines["pg-a"].wait_until_up()
+        if at_boot:
+            within(10, lambda: lab.databases["pg-a"].processes() != [], "PostgreSQL starts at boot")
+            within(10, lambda: _writable(lab, "pg-a"), "the old primary is back and writable: the danger of I9")
+        else:
+            time.sleep(0.5)
+            assert lab.databases["pg-a"].processes() == []
+        assert lab.holder_of_floating() == [], "an address that was set at run time is forgotten"
+
+
+def _writable(lab: Lab, host: str) -> bool:
+    try:
+        return lab.databases[host].writable
+    except psycopg.OperationalError:
+        return False
+
+
+# ---- addresses and names
+
+
+def test_a_gratuitous_arp_moves_clients_and_its_absence_leaves_them_stuck(lab: Lab, faults: Faults) -> None:
+    assert lab.pings("client", lab.floating)
+    faults.kill_host("pg-a")
+    lab.take_floating("pg-b", announce=False)
+    assert not lab.pings("client", lab.floating), "the client's neighbour table still points to the dead machine"
+    lab.take_floating("pg-b", announce=True)
+    assert within(2, lambda: lab.pings("client", lab.floating), "the client finds the new holder") < 1
+    assert lab.holder_of_floating() == ["pg-b"]
+
+
+def test_a_signed_update_reaches_the_secondary_and_an_unsigned_one_is_refused(lab: Lab) -> None:
+    primary, secondary = lab.name_servers
+    resolver = names.Resolver([secondary], lab.namespace("client"))
+    assert resolver.address() == lab.address("pg-a")
+    key = dns.tsigkeyring.from_text({names.UPDATE_KEY: ("hmac-sha256", names.UPDATE_SECRET)})
+    for keyring, expected in ((None, "REFUSED"), (key, "NOERROR")):
+        update = dns.update.UpdateMessage(names.ZONE, keyring=keyring)
+        update.replace("db", names.TTL, "A", lab.address("pg-b"))
+        answer = dns.query.tcp(update, primary, timeout=2)
+        assert dns.rcode.to_text(answer.rcode()) == expected
+    names.wait_for(secondary, [lab.address("pg-b")])
+    assert resolver.address() == lab.address("pg-a"), "the client keeps its answer for the TTL"
+    within(names.TTL + 2, lambda: resolver.address() == lab.address("pg-b"), "the client's answer expires")
+
+
+# ---- the judge
+
+
+def test_a_failover_by_the_book_is_judged_clean(lab: Lab) -> None:
+    observer, client, by_name = Observer(lab), writer(lab), writer(lab, "by-name", by="name")
+    time.sleep(0.5)
+    fence(lab, "pg-a", "off")
+    lab.take_floating("pg-b")
+    assert lab.databases["pg-b"].ask("SELECT pg_promote()")
+    within(5, lambda: grows(client, "writer", 0.1), "the client is served again")
+    report = observer.report(client, by_name)
+    assert report.overlaps == ()
+    assert [(term.site, term.timeline) for term in report.terms] == [("dc", 1), ("cloud", 2)]
+    assert len({term.system for term in report.terms}) == 1
+    assert report.views["probe-cloud"].read_only > 0, "the standby refused while it was one"
+    assert report.views["writer"].acked > 20
+    assert 0 < report.outage_seconds < report.views["writer"].outage_seconds < 5
+    assert max(report.views[source].blind_seconds for source in ("probe-dc", "probe-cloud")) < 2.5
+
+
+def test_a_promotion_without_a_fence_is_judged_a_split_brain(lab: Lab, faults: Faults) -> None:
+    observer, inside = Observer(lab), writer(lab, "inside", at="app-a", by=lab.address("pg-a"))
+    time.sleep(0.3)
+    with faults.partition("dc"):
+        lab.databases["pg-b"].ask("SELECT pg_promote()")
+        within(5, lambda: len(observer.accepted_by("pg-b")) > 5, "pg-b accepts")
+        assert grows(inside, "inside"), "the client that is locked in with the old primary is still acknowledged"
+    report = observer.report(inside, primary="pg-b")
+    assert report.overlaps
+    assert {term.server for term in (report.overlaps[0].first, report.overlaps[0].second)} == {"pg-a", "pg-b"}
+    assert report.views["inside"].lost > 5
+    assert report.views["probe-dc"].lost > 5
+
+
+def test_commits_that_never_reached_the_standby_are_counted(lab: Lab, faults: Faults) -> None:
+    observer, client = Observer(lab), writer(lab)
+    time.sleep(0.3)
+    faults.lag("pg-b")
+    time.sleep(0.5)
+    faults.kill_host("pg-a")
+    lab.databases["pg-b"].ask("SELECT pg_promote()")
+    report = observer.report(client)
+    assert report.overlaps == ()
+    assert report.views["writer"].lost > 5
+    assert len(report.lost) == sum(view.lost for view in report.views.values())
+
+
+def test_a_dead_witness_is_no_witness(lab: Lab) -> None:
+    observer = Observer(lab)
+    observer.committing.process.kill()
+    observer.committing.process.wait()
+    with pytest.raises(LabBroken, match="ended by itself"):
+        observer.report()
+
+
+# ---- faults
+
+
+def test_kill_host(lab: Lab, faults: Faults) -> None:
+    with faults.kill_host("pg-a"):
+        assert lab.bmcs["pg-a"].power() == "off"
+        with pytest.raises(LabBroken, match="would prove nothing"):
+            faults.kill_host("pg-a")
+    lab.machines["pg-a"].wait_until_up()
+    lab.databases["pg-a"].start()
+    assert lab.databases["pg-a"].writable
+    lab.databases["pg-a"].wait_for_streaming()
+
+
+def test_crash_host(lab: Lab, faults: Faults) -> None:
+    with faults.crash_host("pg-b"):
+        assert lab.bmcs["pg-b"].power() == "on", "a controller knows nothing of the system"
+        fence(lab, "pg-b", "off")
+        assert lab.bmcs["pg-b"].power() == "off"
+    lab.machines["pg-b"].wait_until_up()
+
+
+def test_freeze_host(lab: Lab, faults: Faults) -> None:
+    observer = Observer(lab)
+    with faults.freeze_host("pg-a"):
+        assert lab.pings("client", "pg-a"), "the kernel answers on"
+        assert not grows(observer.committing, "probe-dc")
+    within(5, lambda: grows(observer.committing, "probe-dc", 0.1), "it goes on")
+
+
+def test_kill_postgres(lab: Lab, faults: Faults) -> None:
+    with faults.kill_postgres("pg-a"):
+        assert lab.machines["pg-a"].init is not None
+        assert lab.pings("client", "pg-a")
+    assert lab.databases["pg-a"].writable
+
+
+def test_partition(lab: Lab, faults: Faults) -> None:
+    observer, outside, inside = Observer(lab), writer(lab), writer(lab, "inside", at="app-a")
+    with faults.partition("dc"):
+        assert lab.bmcs["pg-a"].power() == "on", "power controllers have a network of their own"
+        assert grows(inside, "inside")
+        assert not grows(outside, "writer")
+        assert grows(observer.committing, "probe-dc"), "no partition blinds the observer"
+        with pytest.raises(LabBroken, match="would prove nothing"):
+            faults.partition("dc")
+    within(5, lambda: grows(outside, "writer", 0.1), "the client is served again")
+
+
+@pytest.mark.parametrize("site", ["cloud", "ctl", "client"])
+def test_partition_of_another_site(lab: Lab, faults: Faults, site: str) -> None:
+    with faults.partition(site):
+        assert lab.pings(None, "pg-a") == (site != "ctl")
+        assert lab.pings("app-a", "pg-a")
+
+
+def test_unplug_and_hide(lab: Lab, faults: Faults) -> None:
+    with faults.unplug("pg-b"):
+        assert not lab.pings("app-b", "pg-b")
+    with faults.hide_from_worker("pg-b"):
+        assert lab.pings("pg-a", "pg-b")
+    assert lab.pings(None, "pg-b")
+
+
+def test_cut_bmc(lab: Lab, faults: Faults) -> None:
+    with faults.cut_bmc("pg-a"):
+        with pytest.raises(subprocess.CalledProcessError):
+            fence(lab, "pg-a", "off")
+        assert lab.machines["pg-a"].chassis == "on"
+    assert lab.bmcs["pg-a"].power() == "on"
+
+
+def test_lag(lab: Lab, faults: Faults) -> None:
+    with faults.lag("pg-b"):
+        behind = "SELECT pg_current_wal_lsn() - %s::pg_lsn"
+        received = lab.databases["pg-b"].ask("SELECT pg_last_wal_receive_lsn()")
+        assert lab.databases["pg-a"].ask(behind, [received]) > 0
+        assert not lab.databases["pg-b"].writable
+    lab.databases["pg-a"].wait_for_streaming()
+    lab.databases["pg-a"].ask("SELECT pg_logical_emit_message(true, 'lab', 'go on')")
+    with faults.lag("pg-b"):  # it can only begin where the standby follows again
+        pass
+
+
+def test_refuse_sql(lab: Lab, faults: Faults) -> None:
+    client = writer(lab, by=lab.address("pg-a"))
+    with faults.refuse_sql("pg-a"):
+        with pytest.raises(psycopg.OperationalError, match="refused"):
+            lab.databases["pg-a"].ask("SELECT 1")
+        assert grows(client, "writer"), "only the worker is refused"
+    assert lab.databases["pg-a"].ask("SELECT 1") == 1
+
+
+def test_refuse_sql_once_the_other_machine_is_off(lab: Lab, faults: Faults) -> None:
+    armed = faults.refuse_sql_once_off("pg-b", off="pg-a")
+    assert not armed.struck
+    assert lab.databases["pg-b"].ask("SELECT 1") == 1
+    fence(lab, "pg-a", "off")
+    assert armed.struck, "it held before the fence was confirmed"
+    armed.heal()
+    assert lab.databases["pg-b"].ask("SELECT 1") == 1
+
+
+@pytest.mark.parametrize("end", ["reset", "silence"])
+def test_drop_answer(lab: Lab, faults: Faults, end: str) -> None:
+    lab.machines["pg-a"].power_off()
+    told: list[str] = []
+    with faults.drop_answer(
+        "pg-b", end="reset" if end == "reset" else "silence", then=lambda: told.append("then")
+    ) as lost:
+        with lab.databases["pg-b"].connect() as connection:
+            assert connection.execute("SELECT pg_is_in_recovery()").fetchone() == (True,)
+            assert not lost.interception.hit.is_set()
+            if end == "reset":
+                with pytest.raises(psycopg.OperationalError):
+                    connection.execute("SELECT pg_promote()")
+            else:
+                connection.pgconn.send_query(b"SELECT pg_promote()")
+                assert lost.interception.answered.wait(10)
+                time.sleep(0.3)
+                connection.pgconn.consume_input()
+                assert connection.pgconn.is_busy(), "no answer has come"
+        assert lost.interception.answered.is_set()
+        assert told == ["then"]
+        assert lab.databases["pg-b"].writable, "and yet it was done"
+
+
+# ---- what the program under test is told
+
+
+def test_the_runbook_is_valid_for_the_providers(lab: Lab, tmp_path: Path) -> None:
+    book = description.runbook(lab)
+    components, profiles = book["components"], description.credentials()
+    for component, (kind,) in (("db", postgresql.RESOURCES), ("name", rfc2136.RESOURCES)):
+        _valid(components[component], kind)
+    for place in components["db"]["at"].values():
+        ((provider, settings),) = place["fence"][0].items()
+        assert provider == "fence_agents"
+        assert settings["credentials"] in profiles
+        (machine,) = fence_agents.RESOURCES
+        machine.place.model_validate({key: value for key, value in settings.items() if key != "credentials"})
+    path, secrets = description.write(lab, tmp_path, owner="someone")
+    assert "owner: someone" in path.read_text()
+    assert not [
+        value
+        for profile in profiles.values()
+        for value in profile.values()
+        if value.startswith("canary") and value in path.read_text()
+    ]
+    assert secrets.stat().st_mode & 0o077 == 0
+
+
+def _valid(component: dict[str, object], kind: ResourceType) -> None:
+    core = {"type", "needs", "credentials", "at", "server"}
+    kind.settings.model_validate({key: value for key, value in component.items() if key not in core})
+    places = component["at"]
+    assert isinstance(places, dict)
+    for place in places.values():
+        kind.place.model_validate({key: value for key, value in place.items() if key != "fence"})
+
+
+@pytest.mark.parametrize(("ci", "outcome"), [("", "1 skipped"), ("true", "1 error")])
+def test_without_its_means_the_lab_says_so_by_name(ci: str, outcome: str) -> None:
+    name = "test_kill_postgres"
+    argv = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"{__file__}::{name}"]
+    powerless = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"]
+    ended = subprocess.run(
+        [*powerless, *argv], cwd=ROOT, env={**os.environ, "CI": ci}, capture_output=True, text=True, check=False
+    )
+    assert outcome in ended.stdout
+    assert f"{name} cannot run: the lab lacks" in ended.stdout
+    assert "apt-get install" in ended.stdout
