@@ -35,6 +35,14 @@ def bare_environment(**more: str) -> dict[str, str]:
     return {"PATH": search_path(), "HOME": os.environ.get("HOME", "/"), "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", **more}
 
 
+def redacted(text: str, secret: Mapping[str, str], limit: int = 200) -> str:
+    """`text` on one line of at most `limit` characters, each secret's value replaced by its field's name (I14)."""
+    for name, value in sorted(secret.items(), key=lambda field: -len(field[1])):
+        text = text.replace(value, f"[{name}]") if value else text
+    text = " ".join(text.split())
+    return text if len(text) <= limit else f"{text[:limit]}..."
+
+
 def run(
     argv: Sequence[str], *, stdin: str, timeout: float, environment: Mapping[str, str], directory: Path | None = None
 ) -> Ended:

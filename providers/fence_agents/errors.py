@@ -19,7 +19,7 @@ from orchestrator.domain.errors import (
     ProviderError,
     Unreachable,
 )
-from orchestrator.runtime.child import Ended
+from orchestrator.runtime.child import Ended, redacted
 
 PACKAGE = "fence-agents"
 
@@ -73,11 +73,8 @@ def switch_failed(authority: str, action: str, ended: Ended, secret: Mapping[str
     return Doubtful(f"{authority}: {action} {how}; it may still take effect: read the status")
 
 
-def shown(ended: Ended, secret: Mapping[str, str], limit: int = 200) -> str:
+def shown(ended: Ended, secret: Mapping[str, str]) -> str:
     """The agent's own error on one line, without any secret: agents echo lines that they do not understand."""
     said = (ended.stderr.strip() or ended.stdout.strip()).splitlines()
     logged = _LOGGED.findall(ended.stderr) or [line for line in said if line.strip()][-1:]
-    text = "; ".join(line.strip() for line in logged) or "nothing was said"
-    for name, value in sorted(secret.items(), key=lambda field: -len(field[1])):
-        text = text.replace(value, f"[{name}]") if value else text
-    return text if len(text) <= limit else f"{text[:limit]}..."
+    return redacted("; ".join(logged), secret) or "nothing was said"
