@@ -55,7 +55,7 @@ def _loss_of(plan: Plan, state: ExecutionState, component: str, until: float | N
         return Loss(seconds=None, wal_bytes=None, source_known=False)
     at = until if until is not None else state.read_at.get(f"{component}@{plan.target}", state.now)
     fenced_since_read = until is not None
-    alive = source is not None and not fenced_since_read
+    alive = _role(source) in ("primary", "stopped") and not fenced_since_read
     return measure(source.replication if source else None, alive, target.replication, at)
 
 
@@ -111,9 +111,10 @@ def _failover_roles(
         yield _blocks(component, plan.target, "is primary already: there is nothing to move")
     elif target and role != "standby":
         yield _blocks(component, plan.target, f"is {role}, not a standby: start it, or rebuild it with reprotect")
-    crashed = source is not None and _role(source) is None  # it was read, and is in no role: what a failover is for
-    if source and _role(source) != "primary" and not (crashed and plan.mode == "forced"):
-        yield _blocks(component, plan.source, f"is {_role(source)}, not primary: check the direction")
+    down = _role(source) in (None, "stopped")  # crashed or shut down: what a forced failover is for
+    if source and _role(source) != "primary" and not (down and plan.mode == "forced"):
+        found = _role(source) or "down and was not shut down cleanly"
+        yield _blocks(component, plan.source, f"is {found}, not primary: check the direction and the mode")
     streams = target and target.state("replicates_from") == ReplicatesFrom(site=plan.source)
     if plan.mode == "planned" and target and role == "standby" and not streams:
         yield _blocks(component, plan.target, f"does not stream from {plan.source}: a planned move would lose data")

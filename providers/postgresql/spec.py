@@ -1,4 +1,4 @@
-"""The resource type that this provider brings, and its keys in a runbook."""
+"""The resource types that this provider brings, and their keys in a runbook."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from orchestrator.domain.catalog import ResourceType, Settings
 class PostgresqlSettings(Settings):
     """The keys of a `postgresql` component.
 
-    user: reads and promotes; a superuser, or a role with the grants that docs of PostgreSQL ask for pg_rewind.
+    user: reads and promotes; `postgres` where it is not given; a superuser, or a role with the grants that docs of PostgreSQL ask for pg_rewind.
     replication_user: what standbys connect as; `user` where it is not given.
     database: any that `user` may connect to.
     connect: further libpq connection options, such as {sslmode: verify-full, sslrootcert: /etc/…}.
     """
 
-    user: str
+    user: str = "postgres"
     replication_user: str | None = None
     database: str = "postgres"
     connect: dict[str, str] = Field(default_factory=dict)
@@ -42,6 +42,17 @@ class PostgresqlPlace(Settings):
     config_file: str | None = None
 
 
+class QuerySettings(PostgresqlSettings):
+    """The keys of a verification with `sql:`, beside those of the component that it names.
+
+    sql: a query that must return at least one row. via: the address or name that clients use; not given: the `host`
+    of the component at the target site.
+    """
+
+    sql: str = Field(min_length=1)
+    via: str | None = None
+
+
 RESOURCES: tuple[ResourceType, ...] = (
     ResourceType(
         name="postgresql.server",
@@ -49,5 +60,13 @@ RESOURCES: tuple[ResourceType, ...] = (
         adapter="providers.postgresql.server:Server",
         settings=PostgresqlSettings,
         place=PostgresqlPlace,
+    ),
+    ResourceType(
+        name="postgresql.query",
+        serves="verify:sql",
+        adapter="providers.postgresql.query:Query",
+        settings=QuerySettings,
+        place=PostgresqlPlace,
+        shared=True,
     ),
 )
