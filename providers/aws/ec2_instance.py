@@ -1,8 +1,12 @@
 """Power of an EC2 instance: the fence of what runs on it.
 
-Off is asked for with both `SkipOsShutdown` and `Force`: whoever fences an instance has to assume that it hangs, and a
-graceful shutdown of a hung system takes minutes in which it may still write. A database that promises durability
-survives this like a power cut; a planned move stops it cleanly before its machine is touched.
+Off is asked for with `SkipOsShutdown`: whoever fences an instance has to assume that it hangs, and a graceful shutdown
+takes minutes in which it may still write. A database that promises durability survives this like a power cut; a planned
+move stops it cleanly before its machine is touched.
+
+Never with `Force`: it shows an instance as `stopped` though its host does not answer, and AWS warns that it then "in
+rare cases, results in post-stop writes to EBS volumes or other shared resources" ("Methods for stopping an instance",
+EC2 User Guide). Without it such an instance stays `stopping`, which is no evidence, and another fence has to be found.
 """
 
 from __future__ import annotations
@@ -72,7 +76,7 @@ class Ec2Instance:
                 ec2.start_instances(InstanceIds=ids)
             else:
                 call.guard()
-                ec2.stop_instances(InstanceIds=ids, Force=True, SkipOsShutdown=True)
+                ec2.stop_instances(InstanceIds=ids, SkipOsShutdown=True)
 
     def _ec2(self) -> Any:
         return client("ec2", self._region, self._secret)

@@ -89,6 +89,7 @@ def instance(aws: AwsWorld) -> Iterator[str]:
     launched = launch(aws)
     yield launched
     aws.ec2.hung.discard(launched)
+    aws.ec2.lost.discard(launched)
 
 
 def test_stopping_is_neither_on_nor_off(aws: AwsWorld, instance: str) -> None:
@@ -129,6 +130,19 @@ def test_a_hung_instance_goes_off_all_the_same(aws: AwsWorld, instance: str) -> 
     machine = adapter(instance)
     machine.apply(OFF, machine.observe(), RecordedCall())
     settle(machine, OFF)
+
+
+def test_an_instance_on_a_lost_host_is_never_called_off(aws: AwsWorld, instance: str) -> None:
+    aws.ec2.lost.add(instance)
+    machine = adapter(instance)
+    machine.apply(OFF, machine.observe(), RecordedCall())
+    for _ in range(10):
+        seen = machine.observe()
+        assert (seen.facts["state"], seen.states, seen.latched) == ("stopping", (), False)
+    assert all("Force" not in request.form for request in aws.faults.requests("StopInstances"))
+    # Positive control: Force shows it as stopped at once, though nobody knows whether it still writes.
+    aws.client("ec2").stop_instances(InstanceIds=[instance], Force=True)
+    assert [state(aws, instance, plain=False) for _ in range(3)][-1] == "stopped"
 
 
 def test_an_instance_of_an_auto_scaling_group_is_off_but_not_latched(aws: AwsWorld) -> None:

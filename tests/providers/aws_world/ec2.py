@@ -47,7 +47,8 @@ class Ec2:
 
     def __init__(self, transition_reads: int) -> None:
         self.transition_reads = transition_reads
-        self.hung: set[str] = set()
+        self.hung: set[str] = set()  # instances whose system ignores a graceful shutdown
+        self.lost: set[str] = set()  # instances whose host does not answer: only Force calls them stopped
         self._transitions: dict[str, Transition] = {}
         self._lock = threading.RLock()
 
@@ -88,8 +89,9 @@ class Ec2:
     def _begin(self, request: Request, instance: str) -> None:
         """Start the transition, unless one to the same end is under way."""
         state = _ON_THE_WAY[request.action]
-        forced = "true" in (request.form.get("SkipOsShutdown"), request.form.get("Force"))
-        endless = state == "stopping" and instance in self.hung and not forced
+        forced, skips = (request.form.get(name) == "true" for name in ("Force", "SkipOsShutdown"))
+        stuck = not forced and (instance in self.lost or (instance in self.hung and not skips))
+        endless = state == "stopping" and stuck
         already = self._transitions.get(instance)
         if already is None or already.state != state or math.isinf(already.reads):
             self._transitions[instance] = Transition(state, math.inf if endless else self.transition_reads)
