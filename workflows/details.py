@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from orchestrator.domain.admission import admitted
-from orchestrator.domain.barrier import fenced_at
 from orchestrator.domain.checks import current_loss, judge
 from orchestrator.domain.durations import show
 from orchestrator.domain.plan import Plan
@@ -76,8 +75,9 @@ def _findings(plan: Plan, state: ExecutionState) -> list[str]:
         return []
     marks = {"blocks": "⛔", "warns": "⚠️"}
     lines = [f"- {marks[finding.level]} {finding}" for finding in judge(plan, state)] if not state.claimed else []
-    loss = current_loss(plan, state, until=fenced_at(plan, state)) if plan.mode == "forced" else None
-    lines += [f"- data that would be lost: {loss}; objective {show(plan.objectives.rpo)}"] if loss else []
+    loss = (state.loss_shown or current_loss(plan, state)) if plan.mode == "forced" else None
+    lines += [f"- data that a promotion may lose: {loss}; objective {show(plan.objectives.rpo)}"] if loss else []
+    lines += [f"- measured after the fence: {state.loss_measured}"] if state.loss_measured else []
     return [*lines, ""]
 
 

@@ -106,7 +106,7 @@ class _Builder:
 
     def reprotect(self) -> tuple[Step, ...]:
         """Make the site `target` a standby of the other: isolate, start, rebuild, release."""
-        approve = self._checks_and_approval()
+        approve = self._checks_and_approval(*self._writers())
         for name in self._writers():
             server, site = self._instance(name, self.target), self.target
             off = self._power(name, site, "off")
@@ -124,10 +124,10 @@ class _Builder:
 
     def unfence(self) -> tuple[Step, ...]:
         """Power on what is fenced at `target` and was never replaced."""
-        approve = self._checks_and_approval()
-        for name in self.order:
-            if self._type(name).fenced:
-                self._add("start", name, self.target, approve, f"power on {name}'s machine at {self.target}",
+        fenced = [name for name in self.order if self._type(name).fenced]
+        approve = self._checks_and_approval(*fenced)
+        for name in fenced:
+            self._add("start", name, self.target, approve, f"power on {name}'s machine at {self.target}",
                           wants=self._power(name, self.target, "on"))  # fmt: skip
         return tuple(self.steps.values())
 
@@ -136,8 +136,9 @@ class _Builder:
         found = self.resolution.specs[resource]
         return found.model_copy(update={"site": self.target}) if resource in self.resolution.probes else found
 
-    def _checks_and_approval(self) -> tuple[str, ...]:
-        checks = [self._check(name) for name in self.order]
+    def _checks_and_approval(self, *names: str) -> tuple[str, ...]:
+        """All components are checked, or those named."""
+        checks = [self._check(name) for name in names or self.order]
         gate = next((gate for gate in self.runbook.gates if gate.before == "fence"), Gate(before="fence"))
         summary = f"a human approves: {self.mode} {self._direction()}"
         return (self._add("approve", None, None, tuple(checks), summary, gate=gate),)

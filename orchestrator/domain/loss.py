@@ -27,6 +27,10 @@ class Loss(Frozen):
         return self.seconds is not None and self.seconds <= accepted
 
 
+NOTHING_LOST = Loss(seconds=0.0, wal_bytes=0, source_known=True)
+"""What a standby loses that has replayed all of a stopped source's log."""
+
+
 def measure(source: Replication | None, source_alive: bool, standby: Replication, until: float) -> Loss:
     """The loss if the source accepted commits up to `until` (seconds since the epoch) and the standby is promoted.
 
@@ -37,7 +41,7 @@ def measure(source: Replication | None, source_alive: bool, standby: Replication
     if source and source.written is not None and standby.received is not None:
         behind = max(0, source.written - standby.received)
     if source_alive and behind == 0:
-        return Loss(seconds=0.0, wal_bytes=0, source_known=True)
+        return NOTHING_LOST
     known = [at for at in (standby.last_commit_at, standby.last_contact_at if standby.streaming else None) if at]
     seconds = max(0.0, until - max(known)) if known else None
     return Loss(seconds=seconds, wal_bytes=behind, source_known=source_alive)

@@ -262,7 +262,10 @@ class Finish(Frozen):
 
 
 class ExecutionState(Frozen):
-    """Everything known of one execution. `found`: what the checks read; `readings`: the newest of each resource."""
+    """Everything known of one execution. `found`: what the checks read; `readings`: the newest of each resource.
+
+    `loss_shown`: what a promotion would have lost when it was approved; `loss_measured`: the same after the fence.
+    """
 
     execution: Execution
     record: GroupRecord
@@ -272,6 +275,8 @@ class ExecutionState(Frozen):
     read_at: dict[str, float] = Field(default_factory=dict)
     errors: dict[str, ReadError] = Field(default_factory=dict)
     approvals: dict[str, Approve] = Field(default_factory=dict)
+    loss_shown: Loss | None = None
+    loss_measured: Loss | None = None
     attestations: dict[str, tuple[Command, ...]] = Field(default_factory=dict)
     claimed: bool = False
     claim_refused: str | None = None

@@ -61,7 +61,7 @@ class DemoWorld:
     ) -> None:
         self.directory = directory.resolve()
         self.runbook = self.directory / runbook.NAME
-        self.credentials = self.directory / "credentials.json"
+        self.credentials = self.directory / "credentials.toml"
         self.record = self.directory / "acks.log"
         self.dns_port = 0
         self._progress, self._preferred_port = progress, preferred_port
@@ -205,7 +205,15 @@ class DemoWorld:
         }
         self.credentials.touch(mode=0o600)
         self.credentials.chmod(0o600)
-        self.credentials.write_text(json.dumps(profiles, indent=2))
+        self.credentials.write_text(_toml(profiles))
+
+
+def _toml(profiles: dict[str, dict[str, str]]) -> str:
+    """TOML of tables of texts; a JSON string is a TOML string as well."""
+    lines = []
+    for name, fields in profiles.items():
+        lines += [f"[{name}]", *(f"{field} = {json.dumps(text)}" for field, text in fields.items()), ""]
+    return "\n".join(lines)
 
 
 @contextmanager

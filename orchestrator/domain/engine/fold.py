@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from orchestrator.domain import barrier, ledger
+from orchestrator.domain.checks import current_loss
 from orchestrator.domain.commands import Abort, Approve, Attest, Escalate, Pause, Resume, Retry, Skip
 from orchestrator.domain.engine.advance import advance, finished
 from orchestrator.domain.engine.steps import event_of, lost, moved
 from orchestrator.domain.engine.undoing import before_of
 from orchestrator.domain.ledger import Execution, GroupRecord, Request
+from orchestrator.domain.loss import NOTHING_LOST
 from orchestrator.domain.outcome import Done
 from orchestrator.domain.plan import Plan, Step
 from orchestrator.domain.state import (
@@ -107,6 +109,11 @@ def _looked(plan: Plan, state: ExecutionState, event: Looked) -> ExecutionState:
     evidence = _seen(step, event.resource, event.reading, event.at)
     if event.why:
         return _set(state, step.id, moved(record, "failed", ended_at=event.at, said=event.why, evidence=evidence))
+    if step.kind in ("measure", "catch_up"):
+        measured = (
+            NOTHING_LOST if step.kind == "catch_up" else current_loss(plan, state, barrier.fenced_at(plan, state))
+        )
+        state = state.model_copy(update={"loss_measured": measured})
     too_much = _judged(plan, state, step, event.reading)
     said = too_much or _states(event.reading)
     name = "failed" if too_much else "done"
@@ -218,8 +225,10 @@ def _approved(plan: Plan, state: ExecutionState, approve: Approve, at: float) ->
     record = state.steps[waits_for.id].model_copy(
         update={"status": Status.DONE, "ended_at": at, "said": f"approved by {approve.by}"}
     )
-    state = state.model_copy(update={"approvals": {**state.approvals, waits_for.id: approve}})
-    return _set(state, waits_for.id, record)
+    update: dict[str, object] = {"approvals": {**state.approvals, waits_for.id: approve}}
+    if state.loss_shown is None:
+        update["loss_shown"] = current_loss(plan, state)
+    return _set(state.model_copy(update=update), waits_for.id, record)
 
 
 def _again(state: ExecutionState, step: str) -> ExecutionState:
