@@ -14,7 +14,7 @@ if ! command -v uv >/dev/null; then
     # Debian has venv and pip in packages of their own; either one will do, and --target leaves the system's pip alone.
     if ! { python3 -m venv "$tools" && "$tools/bin/python" -m pip install --quiet uv; } >/dev/null 2>&1; then
         rm -rf "$tools"
-        if ! python3 -m pip install --quiet --target "$tools" uv; then
+        if ! PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --target "$tools" uv; then
             say "neither 'python3 -m venv' nor 'python3 -m pip' could install uv: see above, or install uv and try again"
             exit 1
         fi
