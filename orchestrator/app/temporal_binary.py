@@ -138,7 +138,7 @@ def _build(go: tuple[str, ...], work: Path, progress: Progress) -> Path:
         msg = f"no {go[0]} on PATH"
         raise ServerUnavailable(msg)
     progress(
-        f"building Temporal {CLI_VERSION} with `{' '.join(go)} install` (3 minutes on two idle cores; 3.5 GB in {work} meanwhile)"
+        f"building Temporal {CLI_VERSION} with `{' '.join(go)} install`: 3 minutes on two idle cores, 3.5 GB in {work}"
     )
     # Caches of its own, so that 3.5 GB of them are gone at the end.
     places = {"GOBIN": work / "bin", "GOPATH": work / "path", "GOMODCACHE": work / "modules", "GOCACHE": work / "cache"}
