@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -15,16 +14,17 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from orchestrator.app import runbook_text
 from orchestrator.app.demo import cluster
 from orchestrator.app.demo.account import database_account
 from orchestrator.app.demo.errors import DemoFailed
 from orchestrator.app.demo.premises import claimed
-from orchestrator.app.demo.runbook import DNS_CREDENTIALS
 from orchestrator.app.demo.world import DemoWorld
+from orchestrator.app.registry import catalog
 from orchestrator.domain.catalog import DnsPlace, NoSettings, Site
-from orchestrator.domain.runbook import Runbook
 from orchestrator.domain.world import Power, ReplicatesFrom, Role, State
 from orchestrator.ports import Binding, Resource
+from orchestrator.runtime.credentials import ProfileCredentials
 from providers.aws.route53_record import Route53Record
 from providers.aws.spec import RecordSettings
 from providers.fence_agents.machine import Machine
@@ -54,7 +54,7 @@ def name_of_the_service(world: DemoWorld) -> tuple[Route53Record, Binding[Record
     written = component(world, "name")
     settings = RecordSettings(**{key: written[key] for key in ("zone", "record", "ttl")})
     places = {site: DnsPlace(**place) for site, place in written["at"].items()}
-    secret = json.loads(world.credentials.read_text())[DNS_CREDENTIALS]
+    secret = ProfileCredentials(world.credentials).resolve(written["credentials"])
     binding = Binding("name", "name", None, settings, places, SITES, secret)
     return Route53Record(binding), binding
 
@@ -66,7 +66,7 @@ def database(world: DemoWorld, site: str) -> DatabaseServer:
         name: PostgresqlPlace(**{key: value for key, value in place.items() if key != "fence"})
         for name, place in written["at"].items()
     }
-    secret = json.loads(world.credentials.read_text())[written["credentials"]]
+    secret = ProfileCredentials(world.credentials).resolve(written["credentials"])
     return DatabaseServer(Binding(f"db@{site}", "db", site, settings, places, SITES, secret))
 
 
@@ -97,7 +97,8 @@ def test_a_client_commits_through_the_name_to_the_left_site(world: DemoWorld) ->
 def test_the_runbook_is_the_example_with_other_places(world: DemoWorld) -> None:
     yaml = YAML(typ="safe")
     ours, example = (yaml.load(file) for file in (world.runbook, EXAMPLE))
-    Runbook.model_validate(ours)
+    for file in (world.runbook, EXAMPLE):
+        assert runbook_text.read(file, catalog()).valid().direction == ("left", "right")
     for site, place in ours["components"]["db"]["at"].items():
         server = world.servers[site]
         assert Path(place["data_directory"], "PG_VERSION").is_file() or database_account().is_other
@@ -113,8 +114,7 @@ def test_the_runbook_is_the_example_with_other_places(world: DemoWorld) -> None:
 
 def test_the_secrets_are_in_one_private_file(world: DemoWorld) -> None:
     assert world.credentials.stat().st_mode & 0o777 == 0o600
-    profiles = json.loads(world.credentials.read_text())
-    assert profiles["demo-db"]["password"] == world.cluster.password
+    assert ProfileCredentials(world.credentials).resolve("demo-db")["password"] == world.cluster.password
     others = [path for path in world.directory.iterdir() if path.is_file() and path != world.credentials]
     for path in others:
         assert world.cluster.password not in path.read_text()
@@ -142,7 +142,7 @@ def test_there_and_back_as_the_client_saw_it(world: DemoWorld, monkeypatch: pyte
     seen = world.verdict(since)
     assert (seen.over, seen.served_by) == (True, "127.0.1.2")
     assert since < seen.outage_began <= killed
-    assert 0 < seen.outage < 10
+    assert 0 < seen.outage < 60
     assert seen.lost_seconds < 1
 
     # the old primary becomes a standby
@@ -158,7 +158,7 @@ def test_there_and_back_as_the_client_saw_it(world: DemoWorld, monkeypatch: pyte
     assert world.wait_for_ack(time.time()).address == "127.0.1.1"
     seen = world.verdict(since)
     assert (seen.lost, seen.served_by, world.primary()[0]) == (0, "127.0.1.1", "left")
-    assert 0 < seen.outage < 10
+    assert 0 < seen.outage < 60
 
 
 # Coming and going
