@@ -80,7 +80,7 @@ class Activities:
         group = Group(self.journal, request.plan.group)
         holder = (await _in_thread(lambda _: group.record())).execution
         gone = holder is not None and holder.id != request.execution.id and await self.is_gone(holder.id)
-        claimed = await _in_thread(lambda _: group.claim(request.plan, request.execution, gone))
+        claimed = await _in_thread(lambda _: group.claim(request.plan, request.execution, gone, request.read_at))
         return ClaimReply(record=None, refused=claimed) if isinstance(claimed, str) else ClaimReply(record=claimed)
 
     @activity.defn(name="close")

@@ -163,10 +163,11 @@ class ExecutionWorkflow:
             plan=plan, execution=execution, reason=reason, record=found, events=tuple(self._events), finish=finish
         )
         request = CloseRequest(record=record, epoch=state.record.epoch if state.claimed else None)
-        reply = await workflow.execute_activity(
+        closing = workflow.start_activity(
             "close", request, result_type=CloseReply, start_to_close_timeout=timedelta(seconds=30),
             heartbeat_timeout=HEARTBEAT_TIMEOUT, retry_policy=DURABLE, summary="release the group, keep the report",
         )  # fmt: skip
+        reply = await _uncancelled(closing)
         return Result(
             end=finish.end,
             why=finish.why + (f" ({reply.warning})" if reply.warning else ""),
@@ -221,7 +222,8 @@ class ExecutionWorkflow:
         try:
             reply = await workflow.execute_activity(
                 step.kind, request, result_type=LookReply, summary=step.summary,
-                start_to_close_timeout=timedelta(seconds=look.timeout + 30), schedule_to_close_timeout=QUEUE_TIME,
+                start_to_close_timeout=timedelta(seconds=look.timeout + 30),
+                schedule_to_close_timeout=QUEUE_TIME + timedelta(seconds=look.timeout),
                 heartbeat_timeout=HEARTBEAT_TIMEOUT, retry_policy=READS,
             )  # fmt: skip
         except ActivityError as error:
@@ -240,7 +242,8 @@ class ExecutionWorkflow:
         try:
             reply = await workflow.execute_activity(
                 kind, request, result_type=EffectReply, summary=order.summary,
-                start_to_close_timeout=timedelta(seconds=order.timeout + 30), schedule_to_close_timeout=QUEUE_TIME,
+                start_to_close_timeout=timedelta(seconds=order.timeout + 30),
+                schedule_to_close_timeout=QUEUE_TIME + timedelta(seconds=order.timeout),
                 heartbeat_timeout=HEARTBEAT_TIMEOUT, retry_policy=ONCE,
                 cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
             )  # fmt: skip
@@ -251,7 +254,7 @@ class ExecutionWorkflow:
         self._inbox.append(Ended(attempt=order.attempt, outcome=reply.outcome, at=workflow.time()))
 
     async def _claim(self, plan: Plan) -> None:
-        request = ClaimRequest(plan=plan, execution=self._now.execution)
+        request = ClaimRequest(plan=plan, execution=self._now.execution, read_at=self._now.read_at)
         try:
             reply = await workflow.execute_activity(
                 "claim", request, result_type=ClaimReply, start_to_close_timeout=timedelta(seconds=30),
@@ -393,6 +396,16 @@ class ExecutionWorkflow:
     @escalate.validator
     def _validate_escalate(self, said: Escalate | None = None) -> None:
         self._admit(said, Escalate)
+
+
+async def _uncancelled(closing: workflow.ActivityHandle[CloseReply]) -> CloseReply:
+    """The reply, also when the workflow is cancelled meanwhile: an end is never left half written."""
+    while True:
+        try:
+            return await asyncio.shield(closing)
+        except asyncio.CancelledError:
+            if closing.cancelled():
+                raise
 
 
 def _why(error: ActivityError) -> str:

@@ -109,10 +109,11 @@ class EffectReply(Frozen):
 
 
 class ClaimRequest(Frozen):
-    """Claim the plan's group and what it changes."""
+    """Claim the plan's group and what it changes. `read_at`: when the checks read each resource."""
 
     plan: Plan
     execution: Execution
+    read_at: dict[str, float]
 
 
 class ClaimReply(Frozen):

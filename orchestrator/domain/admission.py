@@ -50,7 +50,7 @@ def admitted(plan: Plan, state: ExecutionState) -> dict[str, str]:
     if state.finish:
         return found
     if _awaiting(plan, state) or (state.waiting and state.waiting.loss):
-        loss = current_loss(plan, state, until=fenced_at(plan, state))
+        loss = current_loss(plan, state, until=fenced_at(plan, state)) if plan.mode == "forced" else None
         accepting = f' "max_loss": "{show(_rounded_up(loss.seconds))}",' if loss and loss.seconds else ""
         found["approve"] = (
             f'lets it change the world: {{"by": "you",{accepting} "to": "{plan.target}", "plan": "{plan.hash}"}}'

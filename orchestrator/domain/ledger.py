@@ -10,7 +10,7 @@ from pydantic import Field
 
 from orchestrator.domain.base import Frozen
 from orchestrator.domain.outcome import Done, Outcome, Unknown
-from orchestrator.domain.plan import PlanMode, Want
+from orchestrator.domain.plan import Plan, PlanMode, Want
 from orchestrator.domain.world import Role, State
 
 
@@ -156,6 +156,13 @@ def settle(record: GroupRecord, resource: str, late_effect: float | None, read_a
         return record
     doubts = tuple(d for d in record.doubts if d.want.resource != resource or d.at + late_effect >= read_at)
     return record if len(doubts) == len(record.doubts) else record.model_copy(update={"doubts": doubts})
+
+
+def settle_all(record: GroupRecord, plan: Plan, read_at: dict[str, float]) -> GroupRecord:
+    """`settle` for every resource of the plan that was read. `read_at`: when, seconds since the epoch."""
+    for resource, at in read_at.items():
+        record = settle(record, resource, plan.resources[resource].late_effect, at)
+    return record
 
 
 def promotion_issued(record: GroupRecord) -> Request | None:

@@ -26,13 +26,20 @@ class Group:
         """What the journal knows of the group; a fresh record where it knows nothing. Raises JournalUnavailable."""
         return self._read()[0]
 
-    def claim(self, plan: Plan, execution: Execution, holder_is_gone: bool) -> GroupRecord | str:
-        """The group and everything that the plan changes, claimed for `execution`; or why not (I6)."""
+    def claim(
+        self, plan: Plan, execution: Execution, holder_is_gone: bool, read_at: dict[str, float] | None = None
+    ) -> GroupRecord | str:
+        """The group and everything that the plan changes, claimed for `execution`; or why not (I6).
+
+        `read_at`: when the checks read each resource, which settles the doubts that are older than they can be late.
+        """
         if plan.journal != self.journal.id:
             return f"the plan was made for journal {plan.journal[:8]}, this one is {self.journal.id[:8]}: plan again"
         entry = self._entry("claimed", execution.who, execution.plan, {"execution": execution.id})
         return self._swap(
-            lambda record: ledger.open_execution(record, execution, holder_is_gone),
+            lambda record: ledger.open_execution(
+                ledger.settle_all(record, plan, read_at or {}), execution, holder_is_gone
+            ),
             entry,
             held=dict.fromkeys(_held_keys(plan), self.name),
         )

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TypedDict
 
-from orchestrator.domain.barrier import closed
-from orchestrator.domain.engine.steps import ready, stuck
+from orchestrator.domain.engine.steps import ready, startable
 from orchestrator.domain.engine.undoing import next_undo
-from orchestrator.domain.ledger import Attempt, promotion_issued
+from orchestrator.domain.ledger import Attempt
 from orchestrator.domain.plan import CHANGES, Plan, Step, Want
 from orchestrator.domain.state import (
     Action,
@@ -71,17 +70,14 @@ def _approval_timer(state: ExecutionState, step: Step) -> StartTimer:
 
 
 def _forward(plan: Plan, state: ExecutionState) -> tuple[Action, ...]:
-    halted = not promotion_issued(state.record) and any(stuck(record) for record in state.steps.values())
-    if halted:
-        return ()
     actions: list[Action] = []
     number = state.last_n
-    for step in ready(plan, state):
+    for step in startable(plan, state):
         if step.kind == "approve":
             actions.append(_approval_timer(state, step))
         elif step.kind not in CHANGES:
             actions.append(_look(state, step))
-        elif step.kind != "promote" or closed(plan, state, step) is None:
+        else:
             number += 1
             actions.append(_perform(state, step, number))
     return tuple(actions)

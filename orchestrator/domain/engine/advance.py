@@ -5,7 +5,7 @@ from __future__ import annotations
 from orchestrator.domain.barrier import closed, fenced_at
 from orchestrator.domain.checks import current_loss, judge
 from orchestrator.domain.engine import undoing
-from orchestrator.domain.engine.steps import next_try, ready, running, satisfied, stuck
+from orchestrator.domain.engine.steps import next_try, ready, running, satisfied, startable, stuck
 from orchestrator.domain.ledger import close_execution, promotion_issued
 from orchestrator.domain.plan import Plan, Step
 from orchestrator.domain.state import End, ExecutionState, Finish, Status, Waiting
@@ -66,11 +66,10 @@ def _stuck(plan: Plan, state: ExecutionState) -> ExecutionState:
     """Nothing runs: go on, or roll back, or wait for a human."""
     failed = [step for step in plan.steps if stuck(state.steps[step.id])]
     blocked = [(s, why) for s in ready(plan, state) if s.kind == "promote" and (why := closed(plan, state, s))]
-    startable = [s for s in ready(plan, state) if s not in [b for b, _ in blocked]]
     if state.paused or state.waiting or not (failed or blocked):
         return state
-    if promotion_issued(state.record) and startable:
-        return state  # past the promotion, what can still be done is done first
+    if startable(plan, state):
+        return state  # what can still be done is done first
     reasons = [f"{s.id}: {state.steps[s.id].said}" for s in failed] + [f"{s.id}: {why}" for s, why in blocked]
     why = "; ".join(reasons)
     if _rolls_back(state, failed, bool(blocked)):

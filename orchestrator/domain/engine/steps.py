@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from orchestrator.domain.barrier import closed
+from orchestrator.domain.ledger import promotion_issued
 from orchestrator.domain.outcome import Done, Failed, Outcome, Unknown
-from orchestrator.domain.plan import Kind, Plan, Step
+from orchestrator.domain.plan import SAFETY, Kind, Plan, Step
 from orchestrator.domain.state import ExecutionState, Status, StepRecord
 
 TABLE: dict[tuple[Status, str], tuple[Status, str]] = {
@@ -85,6 +87,15 @@ def ready(plan: Plan, state: ExecutionState) -> tuple[Step, ...]:
         if state.steps[step.id].status is Status.PENDING
         and all(satisfied(state.steps[before]) for before in step.after)
     )
+
+
+def startable(plan: Plan, state: ExecutionState) -> tuple[Step, ...]:
+    """The ready steps that may start. Before the promotion, a safety step that is stuck holds everything back;
+    one that only points clients somewhere does not keep the service from being promoted."""
+    before_promotion = promotion_issued(state.record) is None
+    if before_promotion and any(step.kind in SAFETY and stuck(state.steps[step.id]) for step in plan.steps):
+        return ()
+    return tuple(step for step in ready(plan, state) if step.kind != "promote" or closed(plan, state, step) is None)
 
 
 def running(state: ExecutionState) -> bool:
