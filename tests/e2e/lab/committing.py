@@ -86,7 +86,7 @@ class Committing:
                 stderr=log,
             )
 
-    def wait_until_trying(self, within: float = 10.0) -> None:
+    def wait_until_trying(self, within: float = 20.0) -> None:
         """Every stream has tried at least once."""
         deadline = time.monotonic() + within
         while not all(self.attempts(stream.source) for stream in self._streams):

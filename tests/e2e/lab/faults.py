@@ -105,18 +105,22 @@ class Faults:
         """Every process of the machine stands still. Healed, they go on as if nothing had been."""
         machine = self._lab.machines[host]
         self._before(_greets(machine.ip, 22), f"sshd on {host} greets")
-        processes = machine.processes()
-        _signal(processes, signal.SIGSTOP)
-        self._after(all(_state(pid) in "TZ" for pid in processes), f"every process of {host} stands still")
+
+        def stands_still() -> bool:
+            processes = machine.processes()  # again and again: one may have forked before it was stopped
+            _signal(processes, signal.SIGSTOP)
+            return all(_state(pid) in "TZ" for pid in processes)
+
+        _within(10.0, stands_still, f"every process of {host} stands still")
         self._after(not _greets(machine.ip, 22), f"sshd on {host} is silent")
-        return Fault(f"{host} frozen", lambda: _signal(processes, signal.SIGCONT))
+        return Fault(f"{host} frozen", lambda: _signal(machine.processes(), signal.SIGCONT))
 
     def kill_postgres(self, host: str) -> Fault:
         """Every process of the server was SIGKILLed, the machine lives on. Healed, the server was started again."""
         database = self._lab.databases[host]
         self._before(bool(database.processes()), f"PostgreSQL runs on {host}")
         _signal(database.processes(), signal.SIGKILL)
-        _within(2.0, lambda: not database.processes(), f"PostgreSQL is gone from {host}")
+        _within(10.0, lambda: not database.processes(), f"PostgreSQL is gone from {host}")
         self._after(_refuses(self._lab.address(host), 5432), f"{host} refuses SQL")
         return Fault(f"PostgreSQL on {host} killed", database.start)
 
@@ -135,7 +139,7 @@ class Faults:
 
         def join() -> None:
             lab.network.trunk(site, "up")
-            _within(2.0, lambda: lab.pings(outer, inner), f"{outer} reaches {inner} again")
+            _within(10.0, lambda: lab.pings(outer, inner), f"{outer} reaches {inner} again")
 
         return Fault(f"site {site} cut off", join)
 
@@ -168,7 +172,7 @@ class Faults:
         """The standby gets nothing more of the log, and does not know it. Healed, it streams again."""
         (upstream,) = (name for name in self._lab.machines if name != standby)
         primary, database = self._lab.databases[upstream], self._lab.databases[standby]
-        _within(3.0, lambda: self._catches_up(upstream, standby), f"{standby} follows {upstream}")
+        _within(10.0, lambda: self._catches_up(upstream, standby), f"{standby} follows {upstream}")
         heal = self._filter(standby, "lag", f"ip saddr {self._lab.address(upstream)} tcp sport 5432 drop")
         self._after(not self._catches_up(upstream, standby), f"{standby} stays behind {upstream}")
 

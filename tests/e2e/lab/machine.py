@@ -48,11 +48,10 @@ exec sleep infinity
 
 @dataclass(frozen=True)
 class Machine:
-    """One machine. `address` with its prefix length; `port` of the switch's namespace; `directory` its disk."""
+    """One machine: `namespace` is its network, `address` its own with the prefix length, `directory` its disk."""
 
     name: str
     namespace: str
-    switch: str
     address: str
     directory: Path
 
@@ -87,7 +86,6 @@ class Machine:
         with self._alone():
             if self.chassis == "on":
                 return
-            run("ip", "-n", self.switch, "link", "set", self.name, "up")
             self._start()
             self._chassis.write_text("on")
 
@@ -121,7 +119,7 @@ class Machine:
                 stderr=console,
                 check=True,
             )
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 20
         while self.init is None:
             if time.monotonic() > deadline:
                 msg = f"{self.name} does not start; see {self.directory}/console.log"
@@ -132,7 +130,6 @@ class Machine:
         if init := self.init:
             with suppress(ProcessLookupError):  # the kernel takes every process of the namespace along
                 os.kill(init, signal.SIGKILL)
-        run("ip", "-n", self.switch, "link", "set", self.name, "down")
         kill_all([self.namespace])
         (self.directory / "launcher.pid").unlink(missing_ok=True)
         run("ip", "-n", self.namespace, "-batch", "-", feed="address flush dev eth0\nlink set eth0 down\n")
@@ -172,7 +169,7 @@ class Machine:
         become = ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups", "--reset-env"] if user else []
         return run("nsenter", f"--target={init}", "--all", "--wd=/", "--", *become, *argv, timeout=timeout)
 
-    def wait_until_up(self, within: float = 5.0) -> None:
+    def wait_until_up(self, within: float = 20.0) -> None:
         """sshd listens."""
         deadline = time.monotonic() + within
         while not self.named("sshd"):

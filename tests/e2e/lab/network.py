@@ -4,17 +4,17 @@ Every site is a bridge; trunks join them to a core bridge, so that all of them a
 by gratuitous ARP. A second, separate network (`bmc`) joins the power controllers. The root namespace is plugged into
 the control site and the BMC network, so that a worker started as an ordinary process reaches everything.
 
-A lab is known by a number, which is part of every name and address. The number is held by a file lock, so that labs
-run in parallel, and what a killed run left behind is swept by the next lab that gets its number.
+A lab is known by a number, which is part of every name and address. Each is held by one process, so that
+labs run in parallel, and what a killed run left behind is swept by the next lab that gets its number.
 """
 
 from __future__ import annotations
 
 import ctypes
-import fcntl
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterable, Iterator
@@ -23,7 +23,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 NAMESPACES = Path("/run/netns")
-LOCKS = Path("/run/lock/tideover-lab")
 SITES = ("dc", "cloud", "ctl", "client")
 SWITCH = "switch"
 BMC_BRIDGE = "net-bmc"
@@ -89,21 +88,23 @@ class Numbering:
 
 
 class Claim:
-    """Holds a lab number that nobody else has; whatever an earlier holder left behind is gone."""
+    """Holds a lab number that nobody else has; whatever an earlier holder left behind is gone.
+
+    The number is held by an abstract socket: no file is left behind, and the kernel frees it with the process.
+    """
 
     def __init__(self) -> None:
-        LOCKS.mkdir(parents=True, exist_ok=True)
         for number in range(1, MOST_LABS):
-            lock = os.open(LOCKS / str(number), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            held = socket.socket(socket.AF_UNIX)
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                os.close(lock)
+                held.bind(f"\0tideover-lab-{number}")
+            except OSError:
+                held.close()
                 continue
-            self._lock, self.numbering = lock, Numbering(number)
+            self._held, self.numbering = held, Numbering(number)
             sweep(self.numbering)
             return
-        msg = f"all {MOST_LABS} lab numbers are taken; see {LOCKS}"
+        msg = f"all {MOST_LABS} lab numbers are taken"
         raise LabBroken(msg)
 
     def release(self) -> None:
@@ -111,7 +112,7 @@ class Claim:
         try:
             sweep(self.numbering)
         finally:
-            os.close(self._lock)
+            self._held.close()
 
 
 def sweep(numbering: Numbering) -> None:
@@ -124,7 +125,8 @@ def sweep(numbering: Numbering) -> None:
         if Path("/sys/class/net", interface).exists():
             # Its peer went away with the switch's namespace; the kernel does that a moment later.
             subprocess.run(["ip", "link", "delete", interface], capture_output=True, check=False)
-    shutil.rmtree(numbering.directory, ignore_errors=True)
+    if numbering.directory.exists():
+        shutil.rmtree(numbering.directory)
 
 
 def namespaces_of(numbering: Numbering) -> list[str]:
@@ -177,11 +179,11 @@ def inside(namespace: str) -> Iterator[None]:
             libc.setns(home.fileno(), _CLONE_NEWNET)
 
 
-def answers_ping(namespace: str | None, address: str, within: float = 0.4) -> bool:
-    """True where one echo comes back; `namespace` None asks from the root namespace."""
-    ping = ["ping", "-q", "-n", "-c1", f"-W{within}", address]
+def answers_ping(namespace: str | None, address: str) -> bool:
+    """True where one of two echoes comes back; `namespace` None asks from the root namespace."""
+    ping = ["ping", "-q", "-n", "-c1", "-W0.4", address]
     argv = ping if namespace is None else ["ip", "netns", "exec", namespace, *ping]
-    return subprocess.run(argv, capture_output=True, check=False).returncode == 0
+    return any(subprocess.run(argv, capture_output=True, check=False).returncode == 0 for _ in range(2))
 
 
 class Network:

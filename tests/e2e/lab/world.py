@@ -91,7 +91,7 @@ class Lab:
         site, host = HOSTS[name]
         namespace = self.network.add(name, site_bridge(site), self.numbering.lan(host))
         address = f"{self.numbering.lan(host)}/24"
-        machine = Machine(name, namespace, self.network.switch, address, self.directory / name)
+        machine = Machine(name, namespace, address, self.directory / name)
         machine.install()
         return machine
 
