@@ -67,7 +67,11 @@ unlatch() {
 start() {
     set -- start -s -w -t "$1" -D "$data" -l "$data/tideover.log"
     if [ -n "$config" ]; then set -- "$@" -o "-c config_file='$config'"; fi
-    "$bin/pg_ctl" "$@" 9>&-
+    "$bin/pg_ctl" "$@" 9>&- || {
+        code=$?
+        grep -E 'FATAL|PANIC' "$data/tideover.log" | tail -n 1 >&2
+        return "$code"
+    }
 }
 
 look() {
@@ -104,7 +108,9 @@ keep_settings() { # pg_rewind and pg_basebackup bring the upstream's
 }
 
 own_settings() { # <directory>; our settings again, and whom to follow: the rest of stdin
-    cp -a "$keep/." "$1/" || exit 22
+    for file in "$keep"/*; do # one by one: the directory's own permissions stay as they are
+        if [ -e "$file" ]; then cp -a "$file" "$1/" || exit 22; fi
+    done
     touch "$keep/postgresql.auto.conf"
     {
         grep -Ev '^[[:space:]]*(primary_conninfo|primary_slot_name|recovery_target[a-z_]*)[[:space:]]*=' \
