@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 
 from orchestrator.domain.errors import Conflict, Doubtful, ProviderError, Rejected
@@ -36,7 +37,8 @@ class Rebuild:
                 raise Doubtful(
                     f"{self.data}: rebuilt ({why}), but {upstream.endpoint} does not stream to it: see its log"
                 )
-        self.data.discard(call)
+        with suppress(Rejected):  # it streams; what could not be removed is in nobody's way
+            self.data.discard(call)
 
     def _rewind(self, call: Call) -> str | None:
         """None where the rewound server streams; else why it needs a base backup."""

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from orchestrator.domain.errors import Conflict, Misconfigured, ProviderError, Unreachable, WrongIdentity
+from contextlib import suppress
+
+from orchestrator.domain.errors import (
+    Conflict,
+    Misconfigured,
+    ProviderError,
+    Rejected,
+    Unreachable,
+    WrongIdentity,
+)
 from orchestrator.domain.world import Reading, ReplicatesFrom, Role, State
 from orchestrator.ports import Binding, Call
 from orchestrator.runtime.host import Host
@@ -140,7 +149,8 @@ class Server:
         if observed.state("role") == Role(role="standby"):
             self._stop_running(observed, call)
         Rebuild(data, upstream, slot, observed.identity).run(call)
-        self._drop_slots_of_former_standbys(call)
+        with suppress(Rejected):  # it streams; that slots are left over is one of its warnings
+            self._drop_slots_of_former_standbys(call)
 
     def _drop_slots_of_former_standbys(self, call: Call) -> None:
         """A slot that we kept while we were primary would hold back WAL here for ever."""

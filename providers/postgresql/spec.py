@@ -10,7 +10,8 @@ from orchestrator.domain.catalog import ResourceType, Settings
 class PostgresqlSettings(Settings):
     """The keys of a `postgresql` component.
 
-    user: reads and promotes; `postgres` where it is not given; a superuser, or a role with the grants that docs of PostgreSQL ask for pg_rewind.
+    user: reads, promotes and rewinds: a superuser, or a role with pg_monitor, pg_checkpoint, replication, execute on
+        pg_promote and what pg_rewind's manual page asks for.
     replication_user: what standbys connect as; `user` where it is not given.
     database: any that `user` may connect to.
     connect: further libpq connection options, such as {sslmode: verify-full, sslrootcert: /etc/…}.

@@ -30,7 +30,7 @@ from orchestrator.domain.errors import (
     Unreachable,
     WrongIdentity,
 )
-from orchestrator.domain.world import Reading, ReplicatesFrom, Role, State
+from orchestrator.domain.world import Reading, ReplicatesFrom, Replication, Role, State
 from orchestrator.runtime.host import SSH_CONFIG_VARIABLE
 from providers.postgresql import errors
 from providers.postgresql.data_directory import lsn, show_lsn
@@ -116,6 +116,11 @@ def change(resource: Server, goal: State, remaining: float = 60.0) -> Reading:
     return settle(resource, goal)
 
 
+def replication(reading: Reading) -> Replication:
+    assert reading.replication
+    return reading.replication
+
+
 def crash(pair: Pair, site: str) -> None:
     pair.at(site).host.kill()
     with pytest.raises(psycopg.OperationalError, match="refused"):
@@ -143,17 +148,16 @@ def test_a_primary_and_its_standby(untouched: Pair) -> None:
     untouched.sql("az-a", "checkpoint")  # afterwards nothing is written of itself for a while
     for _ in range(50):
         primary, standby = (untouched.resource(site).observe() for site in ("az-a", "az-b"))
-        assert primary.replication
-        assert standby.replication
-        if primary.replication.written == standby.replication.received == standby.replication.replayed:
+        ahead, behind = replication(primary), replication(standby)
+        if ahead.written == behind.received == behind.replayed:
             break
     assert primary.identity == standby.identity == untouched.control("az-a", "Database system identifier")
     assert primary.states == (PRIMARY,)
     assert standby.states == (STANDBY, ReplicatesFrom(site="az-a"))
-    assert primary.replication.written == standby.replication.received == standby.replication.replayed
-    assert primary.replication.timeline == standby.replication.timeline == 1
-    assert standby.replication.streaming
-    assert abs((standby.replication.last_contact_at or 0) - time.time()) < 60
+    assert ahead.written == behind.received == behind.replayed
+    assert ahead.timeline == behind.timeline == 1
+    assert behind.streaming
+    assert abs((behind.last_contact_at or 0) - time.time()) < 60
     assert primary.authoritative
     assert standby.authoritative
     assert primary.warnings == standby.warnings == ()
@@ -161,9 +165,7 @@ def test_a_primary_and_its_standby(untouched: Pair) -> None:
 
 def test_the_last_commit_that_the_standby_has_is_told_with_its_time(pair: Pair) -> None:
     assert streams(pair, "az-a", "az-b")
-    replication = pair.resource("az-b").observe().replication
-    assert replication
-    assert abs((replication.last_commit_at or 0) - time.time()) < 10
+    assert abs((replication(pair.resource("az-b").observe()).last_commit_at or 0) - time.time()) < 10
 
 
 def test_a_standby_whose_upstream_does_not_confirm_it_streams_from_nobody_and_is_read_soon(pair: Pair) -> None:
@@ -176,8 +178,7 @@ def test_a_standby_whose_upstream_does_not_confirm_it_streams_from_nobody_and_is
     began = time.monotonic()
     reading = pair.resource("az-b").observe()
     assert reading.states == (STANDBY,)
-    assert reading.replication
-    assert not reading.replication.streaming
+    assert not replication(reading).streaming
     assert time.monotonic() - began < 1
 
 
@@ -200,8 +201,7 @@ def test_a_stopped_server_is_read_from_its_control_file(pair: Pair) -> None:
     assert reading.states == (STOPPED,)
     assert not reading.latched
     assert any("come back as a primary" in warning for warning in reading.warnings)
-    assert reading.replication
-    assert reading.replication.written == lsn(pair.control("az-a", "Latest checkpoint location"))
+    assert replication(reading).written == lsn(pair.control("az-a", "Latest checkpoint location"))
 
 
 def test_a_crashed_server_is_in_no_role(pair: Pair) -> None:
@@ -307,8 +307,7 @@ def test_another_database_in_its_place_is_not_promoted(untouched: Pair) -> None:
 
 def test_a_promotion_is_a_new_timeline_at_once_though_the_control_file_keeps_the_old_one(pair: Pair) -> None:
     reading = change(pair.resource("az-b"), PRIMARY)
-    assert reading.replication
-    assert reading.replication.timeline == 2
+    assert replication(reading).timeline == 2
 
 
 class Proxy:
@@ -400,11 +399,9 @@ def test_a_stopped_primary_cannot_come_back_writable_by_itself(pair: Pair) -> No
 
 def test_the_standby_has_all_once_it_is_past_the_shutdown_checkpoint(pair: Pair) -> None:
     pair.sql("az-a", "create table last_words ()")
-    stopped = change(pair.resource("az-a"), STOPPED).replication
-    standby = pair.resource("az-b").observe().replication
-    assert stopped
+    stopped = replication(change(pair.resource("az-a"), STOPPED))
+    standby = replication(pair.resource("az-b").observe())
     assert stopped.written
-    assert standby
     assert standby.replayed
     assert standby.replayed > stopped.written  # equal would be: the checkpoint's record is still missing
     assert pair.sql("az-b", "select * from last_words") == []
@@ -556,13 +553,13 @@ def test_where_pg_rewind_cannot_a_base_backup_replaces_the_directory(pair: Pair)
 def test_a_half_rewound_directory_is_never_started_and_is_replaced(pair: Pair) -> None:
     crashed_and_replaced(pair)
     change(pair.resource("az-a"), STOPPED)
-    (pair.at("az-a").host.directory / "data.tideover-broken").touch()
-    (pair.at("az-a").host.directory / "data.tideover-settings").mkdir()
+    beside = pair.at("az-a").host.directory
+    (beside / "data.tideover-broken").touch()
+    kept = beside / "data.tideover-settings"
+    kept.mkdir()
     for name in ("postgresql.conf", "pg_hba.conf", "postgresql.auto.conf"):
-        subprocess.run(
-            ["cp", "-a", pair.data("az-a") / name, pair.at("az-a").host.directory / "data.tideover-settings"],
-            check=True,
-        )
+        subprocess.run(["cp", "-a", pair.data("az-a") / name, kept], check=True)
+    subprocess.run(["chown", pair.at("az-a").account.name, kept], check=True)
     resource = pair.resource("az-a")
     assert resource.observe().states == ()
     with pytest.raises(Conflict, match="was broken off"):
