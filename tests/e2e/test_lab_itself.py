@@ -18,10 +18,13 @@ import dns.update
 import psycopg
 import pytest
 
-from orchestrator.domain.catalog import Catalog, ResourceType
-from providers.fence_agents import spec as fence_agents
-from providers.postgresql import spec as postgresql
-from providers.rfc2136 import spec as rfc2136
+from orchestrator.app import runbook_text
+from orchestrator.app.registry import catalog
+from orchestrator.app.settings import Settings
+from orchestrator.domain.derivation import derive
+from orchestrator.domain.world import Holder, Power, Records, ReplicatesFrom, Role
+from orchestrator.runtime.adapters import Adapters
+from orchestrator.runtime.credentials import ProfileCredentials
 from tests.e2e.lab import access, bmc, description, names
 from tests.e2e.lab.committing import Committing
 from tests.e2e.lab.faults import Faults
@@ -152,9 +155,14 @@ def test_what_a_killed_run_left_is_swept_by_the_next(lab_template: Path) -> None
 
 
 def test_a_machine_is_reached_by_plain_ssh_and_sees_itself_alone(lab: Lab) -> None:
-    config = description.environment(lab)["TIDEOVER_SSH_CONFIG"]
-    assert Path(config) == access.client_configuration(lab.directory)
-    argv = ["ssh", "-F", config, f"root@{lab.address('pg-b')}", "hostname; pgrep -c postgres; ls -A /root /run/netns"]
+    config = access.client_configuration(lab.directory)
+    argv = [
+        "ssh",
+        "-F",
+        str(config),
+        f"root@{lab.address('pg-b')}",
+        "hostname; pgrep -c postgres; ls -A /root /run/netns",
+    ]
     ended = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=10)
     name, servers, *rest = ended.stdout.split("\n")
     assert name == "pg-b"
@@ -409,36 +417,24 @@ def test_drop_answer(lab: Lab, faults: Faults, end: str) -> None:
 # ---- what the program under test is told
 
 
-def test_the_runbook_is_valid_for_the_providers(lab: Lab, tmp_path: Path) -> None:
-    book = description.runbook(lab)
-    components, profiles = book["components"], description.credentials()
-    kinds = Catalog((*postgresql.RESOURCES, *rfc2136.RESOURCES, *fence_agents.RESOURCES))
-    _valid(components["db"], kinds.get("postgresql.server"))
-    _valid(components["name"], kinds.get("rfc2136.record"))
-    for place in components["db"]["at"].values():
-        ((provider, settings),) = place["fence"][0].items()
-        assert provider == "fence_agents"
-        assert settings["credentials"] in profiles
-        machine = kinds.get("fence_agents.machine")
-        machine.place.model_validate({key: value for key, value in settings.items() if key != "credentials"})
-    path, secrets = description.write(lab, tmp_path, owner="someone")
-    assert "owner: someone" in path.read_text()
-    assert not [
-        value
-        for profile in profiles.values()
-        for value in profile.values()
-        if value.startswith("canary") and value in path.read_text()
-    ]
-    assert secrets.stat().st_mode & 0o077 == 0
-
-
-def _valid(component: dict[str, object], kind: ResourceType) -> None:
-    core = {"type", "needs", "credentials", "at", "server"}
-    kind.settings.model_validate({key: value for key, value in component.items() if key not in core})
-    places = component["at"]
-    assert isinstance(places, dict)
-    for place in places.values():
-        kind.place.model_validate({key: value for key, value in place.items() if key != "fence"})
+def test_the_program_reads_the_labs_runbook_and_observes_all_of_it(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    environment = description.write(lab)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    settings = Settings()
+    (book,) = settings.runbooks[0].iterdir()
+    assert "canary" not in book.read_text()
+    assert settings.credentials.stat().st_mode & 0o077 == 0
+    plan = derive(runbook_text.read(book, catalog()).valid(), catalog(), "cloud", "forced", "a journal")
+    adapters = Adapters(catalog(), ProfileCredentials(settings.credentials))
+    seen = {name: adapters.open(spec).observe() for name, spec in plan.resources.items()}
+    states = {(spec.type, spec.site): seen[name].states for name, spec in plan.resources.items()}
+    assert Role(role="primary") in states["postgresql.server", "dc"]
+    assert Role(role="standby") in states["postgresql.server", "cloud"]
+    assert ReplicatesFrom(site="dc") in states["postgresql.server", "cloud"]
+    assert states["fence_agents.machine", "dc"] == (Power(power="on"),)
+    assert states["linux.floating_ip", None] == (Holder(site="dc"),)
+    assert states["rfc2136.record", None] == (Records(records={"A": (lab.address("pg-a"),)}, ttl=names.TTL),)
 
 
 @pytest.mark.parametrize(("ci", "outcome"), [("", "1 skipped"), ("true", "1 error")])

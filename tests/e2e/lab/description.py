@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -66,19 +65,30 @@ def credentials() -> dict[str, dict[str, str]]:
     }
 
 
-def environment(lab: Lab) -> dict[str, str]:
-    """What a worker's environment needs in addition, so that plain `ssh: root@…` reaches the lab's machines."""
-    return {"TIDEOVER_SSH_CONFIG": str(access.client_configuration(lab.directory))}
+def write(lab: Lab, **changes: Any) -> dict[str, str]:
+    """Runbook and profiles stand in files of the lab; what comes back is what a worker's environment needs to use them.
 
-
-def write(lab: Lab, folder: Path, **changes: Any) -> tuple[Path, Path]:
-    """The runbook and the credential profiles as files in `folder`; `changes` replace keys of the runbook."""
-    book, profiles = folder / f"lab-{lab.numbering.number}.yaml", folder / "credentials.json"
-    with book.open("w") as out:
-        YAML().dump({**runbook(lab), **changes}, out)
+    `changes` replace keys of the runbook. Journal and reports are the lab's own too, and go with it.
+    """
+    home = lab.directory / "worker"
+    (home / "runbooks").mkdir(parents=True, exist_ok=True)
+    book = {**runbook(lab), **changes}
+    with (home / "runbooks" / f"{book['runbook']}.yaml").open("w") as out:
+        YAML().dump(book, out)
+    profiles = home / "credentials.toml"
     profiles.touch(mode=0o600)
-    profiles.write_text(json.dumps(credentials(), indent=2))
-    return book, profiles
+    profiles.write_text("".join(_profile(name, fields) for name, fields in credentials().items()))
+    return {
+        "TIDEOVER_RUNBOOKS": json.dumps([str(home / "runbooks")]),
+        "TIDEOVER_CREDENTIALS": str(profiles),
+        "TIDEOVER_JOURNAL": str(home / "journal.db"),
+        "TIDEOVER_REPORTS": str(home / "reports"),
+        "TIDEOVER_SSH_CONFIG": str(access.client_configuration(lab.directory)),
+    }
+
+
+def _profile(name: str, fields: dict[str, str]) -> str:
+    return f"[{name}]\n" + "".join(f"{field} = {json.dumps(value)}\n" for field, value in fields.items())
 
 
 def _database_at(lab: Lab, host: str) -> dict[str, Any]:
