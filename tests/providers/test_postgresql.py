@@ -18,7 +18,7 @@ import psycopg
 import pytest
 
 from orchestrator.app.demo import binaries
-from orchestrator.app.demo.cluster import ADMIN
+from orchestrator.app.demo.cluster import ADMIN, REPLICATION
 from orchestrator.domain.errors import (
     AuthenticationFailed,
     Conflict,
@@ -42,6 +42,14 @@ from tests.providers.contract import RecordedCall, ResourceContract, settle
 from tests.ssh import Sshd, free_port
 
 PRIMARY, STANDBY, STOPPED = (Role(role=role) for role in ("primary", "standby", "stopped"))
+
+
+LIMITED_ROLE = """
+create role dr login replication password 'dr' in role pg_monitor, pg_checkpoint;
+grant execute on function pg_promote to dr;
+grant execute on function pg_catalog.pg_ls_dir(text, boolean, boolean), pg_catalog.pg_stat_file(text, boolean),
+  pg_catalog.pg_read_binary_file(text), pg_catalog.pg_read_binary_file(text, bigint, bigint, boolean) to dr
+"""
 
 
 @pytest.fixture(scope="module")
@@ -286,6 +294,18 @@ def test_a_role_that_may_not_promote_is_told(pair: Pair) -> None:
     assert observed.state("role") == STANDBY
     with pytest.raises(Misconfigured, match=r"user reader: permission denied for function pg_promote"):
         reader.apply(PRIMARY, observed, RecordedCall())
+
+
+def test_no_superuser_is_needed(pair: Pair) -> None:
+    pair.sql("az-a", LIMITED_ROLE)
+    settings = PostgresqlSettings(user="dr", replication_user=REPLICATION)
+    a, b = (pair.resource(site, settings=settings, password="dr") for site in ("az-a", "az-b"))
+    change(a, STOPPED)
+    change(b, PRIMARY)
+    change(a, ReplicatesFrom(site="az-b"))
+    crash(pair, "az-b")
+    change(a, PRIMARY)
+    change(b, ReplicatesFrom(site="az-a"))
 
 
 # ---- promotion
