@@ -33,7 +33,7 @@ ONE_LINE = frozenset({INVALID_INPUT, REFUSED})
 
 def invalid_input(model: type[OperatorInput], why: str) -> ApplicationError:
     """The failure for something that a human typed wrong: what is wrong, and an example."""
-    return ApplicationError(f"{why}. Write for example {model.EXAMPLE}", type=INVALID_INPUT, non_retryable=True)
+    return ApplicationError(f"{why} (write for example {model.EXAMPLE})", type=INVALID_INPUT, non_retryable=True)
 
 
 def refused(why: str) -> ApplicationError:

@@ -8,14 +8,15 @@ from orchestrator.domain.durations import show
 from orchestrator.domain.plan import Plan
 from orchestrator.domain.state import ExecutionState, Status, StepRecord
 
-MARKS = {
-    Status.PENDING: "·",
-    Status.RUNNING: "⏳",
-    Status.DONE: "✅",
-    Status.SKIPPED: "⏭️",
-    Status.FAILED: "❌",
-    Status.UNKNOWN: "❓",
+WORDS = {
+    Status.PENDING: "",
+    Status.RUNNING: "running",
+    Status.DONE: "done",
+    Status.SKIPPED: "skipped",
+    Status.FAILED: "**failed**",
+    Status.UNKNOWN: "**unknown**",
 }
+"""Words, not symbols: not every screen has them, and a word is read aloud as it is."""
 
 
 def phase(plan: Plan, state: ExecutionState) -> str:
@@ -42,16 +43,23 @@ def markdown(plan: Plan, state: ExecutionState) -> str:
         f"plan `{plan.hash}` · started by {state.execution.who}",
         "",
         *_conclusion(state),
+        *_may(plan, state),
         *_findings(plan, state),
         "| | step | what | said | seconds |",
         "|---|---|---|---|---|",
         *(_row(step.id, step.summary, state.steps[step.id]) for step in plan.steps),
         *(_row(f"undo {u.step}", str(u.want), state.undone.get(u.want.resource, StepRecord())) for u in state.undos),
     ]
-    may = admitted(plan, state)
-    if may:
-        lines += ["", "**What you can do now**", "", *(f"- `{name}` {what}" for name, what in may.items())]
     return "\n".join(lines)
+
+
+def _may(plan: Plan, state: ExecutionState) -> list[str]:
+    """The JSON stands as code: a page that prettifies its quotes would make it useless for copying."""
+    may = {name: what.partition("{") for name, what in admitted(plan, state).items()}
+    if not may:
+        return []
+    lines = [f"- `{name}` {what}" + (f"`{brace}{rest}`" if brace else "") for name, (what, brace, rest) in may.items()]
+    return ["**What you can do now** (More Actions, Send an Update)", "", *lines, ""]
 
 
 def _conclusion(state: ExecutionState) -> list[str]:
@@ -73,8 +81,7 @@ def _conclusion(state: ExecutionState) -> list[str]:
 def _findings(plan: Plan, state: ExecutionState) -> list[str]:
     if state.checked_at is None:
         return []
-    marks = {"blocks": "⛔", "warns": "⚠️"}
-    lines = [f"- {marks[finding.level]} {finding}" for finding in judge(plan, state)] if not state.claimed else []
+    lines = [f"- **{finding.level}** {finding}" for finding in judge(plan, state)] if not state.claimed else []
     loss = (state.loss_shown or current_loss(plan, state)) if plan.mode == "forced" else None
     lines += [f"- data that a promotion may lose: {loss}; objective {show(plan.objectives.rpo)}"] if loss else []
     lines += [f"- measured after the fence: {state.loss_measured}"] if state.loss_measured else []
@@ -84,4 +91,4 @@ def _findings(plan: Plan, state: ExecutionState) -> list[str]:
 def _row(name: str, what: str, record: StepRecord) -> str:
     took = f"{record.ended_at - record.started_at:.1f}" if record.ended_at and record.started_at else ""
     said = record.said.replace("|", "\\|").replace("\n", " ")
-    return f"| {MARKS[record.status]} | `{name}` | {what} | {said} | {took} |"
+    return f"| {WORDS[record.status]} | `{name}` | {what} | {said} | {took} |"

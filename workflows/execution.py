@@ -270,7 +270,7 @@ class ExecutionWorkflow:
     async def _timer(self, timer: StartTimer) -> None:
         left = timer.at - workflow.time()
         if left > 0:
-            await workflow.sleep(left, summary=f"deadline: {timer.id}")
+            await workflow.sleep(left, summary=timer.summary)
         self._inbox.append(TimerFired(id=timer.id, at=workflow.time()))
 
     # State

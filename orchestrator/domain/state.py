@@ -211,10 +211,11 @@ class Perform(Frozen):
 
 
 class StartTimer(Frozen):
-    """Fire `id` at this time (seconds since the epoch)."""
+    """Fire `id` at this time (seconds since the epoch). `summary`: what ends then, for the one who watches."""
 
     id: str
     at: float
+    summary: str
 
 
 Action = Check | LookFor | Claim | Perform | StartTimer

@@ -47,7 +47,11 @@ def next_actions(plan: Plan, state: ExecutionState) -> tuple[Action, ...]:
     if state.undoing:
         undo = next_undo(state)
         return () if undo is None else (_undo(state, undo),)
-    timers = (StartTimer(id=state.waiting.timer, at=state.waiting.deadline),) if state.waiting else ()
+    timers = (
+        (StartTimer(id=state.waiting.timer, at=state.waiting.deadline, summary="waiting for a human"),)
+        if state.waiting
+        else ()
+    )
     if state.paused or state.aborted:
         return timers
     return (*timers, *_forward(plan, state))
@@ -66,7 +70,7 @@ def _before_the_claim(plan: Plan, state: ExecutionState) -> tuple[Action, ...]:
 def _approval_timer(state: ExecutionState, step: Step) -> StartTimer:
     timeout = step.gate.timeout if step.gate else 900.0
     since = max((r.ended_at for r in state.steps.values() if r.ended_at), default=state.now)
-    return StartTimer(id=f"approval:{step.id}", at=since + timeout)
+    return StartTimer(id=f"approval:{step.id}", at=since + timeout, summary="waiting for the approval")
 
 
 def _forward(plan: Plan, state: ExecutionState) -> tuple[Action, ...]:

@@ -285,7 +285,7 @@ def _seen(step: Step, resource: str, reading: Reading, at: float) -> Evidence:
 
 
 def _states(reading: Reading) -> str:
-    return ", ".join(str(state) for state in reading.states) or "nothing"
+    return ", ".join(str(state) for state in reading.states) or "; ".join(reading.warnings) or "no known state"
 
 
 def _evidence_text(outcome: Done) -> str:
