@@ -1,6 +1,6 @@
 """What a provider of your own needs, and nothing else: import from here, not from the packages behind it.
 
-A provider is a folder with a `spec.py` that lists its `RESOURCES` and modules that hold the adapters: docs/providers.md.
+A provider is a folder: a `spec.py` that lists its `RESOURCES`, and modules that hold the adapters (docs/providers.md).
 """
 
 from orchestrator.domain.catalog import DnsPlace, DnsSettings, NoSettings, ResourceType, Settings, Site
