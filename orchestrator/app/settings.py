@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from functools import cache
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 from pydantic_settings import (
@@ -53,11 +53,10 @@ class Settings(BaseSettings):
         return (init_settings, env_settings, *files)
 
 
-@cache
-def load() -> Settings:
-    """The settings as they are now. Raises NotFoundLocally naming what does not fit."""
+def load(**flags: Any) -> Settings:
+    """The settings as they are now, `flags` from the command line first. Raises NotFoundLocally saying what is wrong."""
     try:
-        return Settings()
+        return Settings(**flags)
     except (ValidationError, ValueError) as error:
         why = str(error).replace("\n", " ")
         raise NotFoundLocally(f"the settings cannot be read (TIDEOVER_*, {HERE}, {_users_file()}): {why}") from error

@@ -1,0 +1,93 @@
+"""The commands, each loaded when it is called, and what becomes of their errors: never a traceback on the screen."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+import cyclopts
+
+from orchestrator.app.cli.exits import ExitCode, of_error
+from orchestrator.app.cli.terminal import err, say
+from orchestrator.domain.errors import TideoverError
+
+REVIEW, RECOVER, STEER, OPERATE = "Review", "Recover", "Steer a running execution", "Operate"
+
+COMMANDS: dict[str, tuple[str, str, str]] = {
+    "lint": (REVIEW, "review:lint", "Find what is wrong in runbooks."),
+    "plan": (REVIEW, "review:plan", "Show what a failover would do, step by step."),
+    "schema": (REVIEW, "review:schema", "Print the JSON Schema of the runbook language."),
+    "status": (RECOVER, "status:status", "Tell who is primary, by which evidence, and what may be done now."),
+    "run": (RECOVER, "running:run", "Fail over or switch over, after an approval."),
+    "failback": (RECOVER, "failing_back:failback", "Rebuild the old primary and move the service back to it."),
+    "unfence": (RECOVER, "running:unfence", "Power on what was fenced and never replaced."),
+    "report": (RECOVER, "reporting:report", "Write the report of an execution, or list them."),
+    "follow": (STEER, "running:follow", "Watch an execution."),
+    "approve": (STEER, "steering:approve", "Let an execution change the world."),
+    "attest": (STEER, "steering:attest", "Vouch for a fence that no authority confirms."),
+    "abort": (STEER, "steering:abort", "Undo what was done and end, while that is safe."),
+    "pause": (STEER, "steering:pause", "Start no further step."),
+    "resume": (STEER, "steering:resume", "Go on after a pause."),
+    "retry": (STEER, "steering:retry", "Try a failed step again."),
+    "skip": (STEER, "steering:skip", "Go on without a step."),
+    "escalate": (STEER, "steering:escalate", "End and hand over to humans."),
+    "demo": (OPERATE, "showing:demo", "A real failover on this machine."),
+    "init": (OPERATE, "setting_up:init", "Make the settings, journal and first runbook that are missing."),
+    "worker": (OPERATE, "serving:worker", "Run executions on this host."),
+    "doctor": (OPERATE, "doctor:doctor", "Check everything that a failover needs."),
+}
+"""Name to (group, module:function in this package, what it does)."""
+
+
+def application() -> cyclopts.App:
+    """The command line."""
+    app = cyclopts.App(
+        name="tideover",
+        help="Moves a service from a lost site to a standby site, and brings it back.",
+        version=lambda: importlib.metadata.version("tideover"),
+        result_action="return_value",
+        suppress_keyboard_interrupt=False,
+    )
+    groups = {title: cyclopts.Group.create_ordered(title) for title, _, _ in COMMANDS.values()}
+    for name, (title, target, text) in COMMANDS.items():
+        app.command(f"{__package__}.{target}", name=name, help=text, group=groups[title])
+    app["--help"].group = app["--version"].group = cyclopts.Group.create_ordered("Also")
+    return app
+
+
+def run(arguments: Sequence[str]) -> ExitCode:
+    """The exit code after obeying the arguments; each error has become one message on stderr."""
+    app = application()
+    try:
+        result = app(arguments, console=None, error_console=err(), exit_on_error=False)
+    except cyclopts.CycloptsError:
+        return ExitCode.USAGE
+    except TideoverError as error:
+        if str(error):
+            say(f"tideover: {error}")
+        return of_error(error)
+    except KeyboardInterrupt:
+        say("tideover: interrupted")
+        return ExitCode.ABORTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else flushing at exit complains once more
+        return ExitCode.DONE
+    except Exception as error:  # noqa: BLE001 -- the last line: a fault of ours ends in one line as well
+        say(_internal(error))
+        return ExitCode.INTERNAL
+    return result if isinstance(result, ExitCode) else ExitCode.DONE
+
+
+def _internal(error: Exception) -> str:
+    """One line for a bug; its traceback is written to a file."""
+    with tempfile.NamedTemporaryFile("w", prefix="tideover-", suffix=".traceback", delete=False) as file:
+        file.writelines(traceback.format_exception(error))
+    first = str(error).partition("\n")[0]
+    return (
+        f"tideover: a fault of Tideover itself: {type(error).__name__}: {first}; the traceback is in {Path(file.name)}"
+    )

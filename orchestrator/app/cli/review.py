@@ -1,0 +1,154 @@
+"""`lint`, `plan` and `schema`: what a reviewer needs. No cloud SDK and no Temporal is imported here."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+from orchestrator.app import plan_view
+from orchestrator.app.cli.exits import ExitCode, Stopped
+from orchestrator.app.cli.flags import NO_FLAGS, Flags
+from orchestrator.app.cli.terminal import Output, data, out, say
+from orchestrator.app.registry import catalog
+from orchestrator.app.runbook_text import RunbookText, read
+from orchestrator.domain.derivation import derive
+from orchestrator.domain.durations import show
+from orchestrator.domain.errors import JournalUnavailable
+from orchestrator.domain.plan import Plan, PlanMode
+
+if TYPE_CHECKING:
+    from orchestrator.domain.runbook import Runbook
+
+NO_JOURNAL = "none"
+"""What stands for the journal's identity in a plan that is only looked at."""
+
+
+def lint(files: Annotated[list[Path], Parameter(negative="")], /, *, output: Output = "text") -> ExitCode:
+    """Find what is wrong in runbooks: `file:line:col: CODE message`, one line for each finding.
+
+    Parameters
+    ----------
+    files
+        Runbooks to look at.
+    output
+        How to print the findings.
+    """
+    texts = [read(file, catalog()) for file in files]
+    findings = [finding for text in texts for finding in text.findings]
+    if output == "json":
+        data(json.dumps([_as_json(text) for text in texts], indent=2))
+    elif output == "markdown":
+        data("\n".join(f"- `{f.file}:{f.line}:{f.column}` **{f.finding.code}** {f.finding.message}" for f in findings))
+    else:
+        for finding in findings:
+            data(str(finding))
+    count = f"{len(findings)} finding{'s' if len(findings) > 1 else ''}" if findings else "no findings"
+    say(f"{len(files)} runbook{'s' if len(files) > 1 else ''}: {count}")
+    return ExitCode.FINDINGS if findings else ExitCode.DONE
+
+
+def plan(
+    runbook: str,
+    /,
+    *,
+    to: str | None = None,
+    mode: PlanMode = "forced",
+    output: Literal["table", "json", "markdown", "mermaid"] = "table",
+    flags: Flags = NO_FLAGS,
+) -> ExitCode:
+    """Show what an execution would do: every step, its order, the barrier, and the hash that an approval names.
+
+    Parameters
+    ----------
+    runbook
+        A file, or the name of a runbook in the library.
+    to
+        The site to move to, or to rebuild; the standby site where it is not given.
+    mode
+        The kind of execution.
+    output
+        How to print it.
+    """
+    found = _runbook(runbook, flags)
+    target = to or (found.direction[0] if mode in ("reprotect", "unfence") else found.direction[1])
+    journal = _journal_id(flags)
+    made = derive(found, catalog(), target, mode, journal or NO_JOURNAL)
+    if output == "json":
+        data(json.dumps({"hash": made.hash, **made.model_dump(mode="json")}, indent=2))
+    elif output == "markdown":
+        data(plan_view.markdown(made))
+    elif output == "mermaid":
+        data(plan_view.mermaid(made))
+    else:
+        _print_table(made)
+    if journal is None:
+        say("there is no journal here, and its identity is part of the hash: `tideover init` makes one")
+    return ExitCode.DONE
+
+
+def schema() -> ExitCode:
+    """Print the JSON Schema of the runbook language, with the keys of every provider."""
+    from orchestrator.app import runbook_schema
+
+    data(runbook_schema.text(catalog()).rstrip("\n"))
+    return ExitCode.DONE
+
+
+def _as_json(text: RunbookText) -> dict[str, object]:
+    found = [
+        {"line": f.line, "column": f.column, "code": f.finding.code, "message": f.finding.message}
+        for f in text.findings
+    ]
+    return {"file": text.file, "findings": found}
+
+
+def _runbook(name: str, flags: Flags) -> Runbook:
+    """The runbook in the file of this name, else the library's. Its findings are printed as `lint` does."""
+    from orchestrator.app.library import RunbookLibrary
+
+    path = Path(name)
+    looks_like_a_file = path.suffix in (".yaml", ".yml") or "/" in name
+    file = path if looks_like_a_file else RunbookLibrary(flags.settings().runbooks, catalog()).path(name)
+    text = read(file, catalog())
+    if text.runbook is None or text.findings:
+        for finding in text.findings:
+            say(str(finding))
+        raise Stopped(ExitCode.FINDINGS, f"{file} has findings: nothing was planned")
+    return text.runbook
+
+
+def _journal_id(flags: Flags) -> str | None:
+    from orchestrator.runtime.journal import SqliteJournal
+
+    try:
+        return SqliteJournal(flags.settings().journal).id
+    except JournalUnavailable:
+        return None
+
+
+def _print_table(made: Plan) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.markup import escape
+    from rich.table import Table
+
+    console = out()
+    console.print(f"[bold]{escape(plan_view.title(made))}[/]   plan [bold cyan]{made.hash}[/]   "
+                  f"[dim]{plan_view.objectives(made)}[/]")  # fmt: skip
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="dim", show_edge=False)
+    for name in ("#", "step", "what it does, and the state it reads back", "waits for", "within", "undo"):
+        table.add_column(name, overflow="fold")
+    fenced = plan_view.barrier(made)
+    for row in plan_view.rows(made):
+        if fenced and row.step.id in fenced[1]:
+            table.add_section()
+            table.add_row("", "[bold red]BARRIER[/]", f"[bold red]{plan_view.barrier_text(made)}[/]")
+            table.add_section()
+            fenced = None
+        what = "\n".join((escape(row.step.summary), *(f"[dim]{escape(text)}[/]" for text in row.ensures)))
+        after, within = "\n".join(row.step.after), show(row.step.timeout)
+        table.add_row(str(row.rank), f"[bold]{row.step.id}[/]", what, after, within, row.undo)
+    console.print(table)
+    console.print("[dim]Steps with the same number may run at the same time.[/]")

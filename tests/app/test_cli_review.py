@@ -1,0 +1,137 @@
+"""`lint`, `plan` and `schema`: what they print, with which exit code, and what they do not import."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import jsonschema
+import pytest
+from ruamel.yaml import YAML
+
+from orchestrator.app import runbook_schema
+from orchestrator.app.cli.application import run
+from orchestrator.app.cli.exits import ExitCode
+from orchestrator.app.registry import catalog
+from orchestrator.runtime.journal import SqliteJournal
+
+RUNBOOKS = Path(__file__).parents[2] / "runbooks"
+DEMO = str(RUNBOOKS / "demo.yaml")
+SCHEMA = json.loads((RUNBOOKS / "runbook.schema.json").read_text())
+
+BROKEN = """\
+runbook: shop
+sites:
+  a: {provider: on-prem}
+  b: {provider: on-prem}
+failover: a -> b
+componets: {}
+"""
+
+
+@pytest.fixture
+def broken(tmp_path: Path) -> str:
+    file = tmp_path / "shop.yaml"
+    file.write_text(BROKEN)
+    return str(file)
+
+
+def test_lint_says_nothing_on_stdout_where_nothing_is_wrong(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["lint", DEMO]) is ExitCode.DONE
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err == "1 runbook: no findings\n"
+
+
+def test_lint_names_the_place_the_code_and_the_near_key(broken: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["lint", DEMO, broken]) is ExitCode.FINDINGS
+    lines = capsys.readouterr().out.splitlines()
+    assert f"{broken}:6:1: UNKNOWN-KEY unknown key 'componets'; did you mean 'components'?" in lines
+
+
+def test_lint_as_json_keeps_findings_by_file(broken: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["lint", DEMO, broken, "--output", "json"]) is ExitCode.FINDINGS
+    good, bad = json.loads(capsys.readouterr().out)
+    assert good == {"file": DEMO, "findings": []}
+    assert {finding["code"] for finding in bad["findings"]} == {"UNKNOWN-KEY", "MISSING"}
+
+
+def test_a_missing_file_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["lint", "nowhere.yaml"]) is ExitCode.USAGE
+    assert capsys.readouterr().err == "tideover: nowhere.yaml cannot be read: No such file or directory\n"
+
+
+def test_plan_shows_the_barrier_between_the_fence_and_the_promotion(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["plan", DEMO]) is ExitCode.DONE
+    told = capsys.readouterr().out
+    fence, barrier, promote = (told.index(word) for word in ("db.fence", "BARRIER", "db.promote"))
+    assert fence < barrier < promote
+
+
+def test_the_hash_is_the_one_that_a_worker_with_this_journal_would_show(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    journal = str(SqliteJournal.create(tmp_path / "journal.db").path)
+    assert run(["plan", DEMO, "--output", "json", "--journal", journal]) is ExitCode.DONE
+    told = capsys.readouterr()
+    assert json.loads(told.out)["journal"] == SqliteJournal(Path(journal)).id
+    assert told.err == ""
+    assert run(["plan", DEMO, "--journal", journal]) is ExitCode.DONE
+    assert json.loads(told.out)["hash"] in capsys.readouterr().out
+
+
+def test_mermaid_lets_no_edge_pass_the_barrier_but_through_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["plan", DEMO, "--output", "mermaid"]) is ExitCode.DONE
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    assert lines[0] == "flowchart TD"
+    assert [line for line in lines if line.endswith(" s_db_promote")] == ["barrier ==> s_db_promote"]
+
+
+@pytest.mark.parametrize("mode", ["planned", "forced", "reprotect", "unfence"])
+@pytest.mark.parametrize("to", ["left", "right"])
+def test_every_mode_and_direction_can_be_shown(mode: str, to: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["plan", DEMO, "--to", to, "--mode", mode, "--output", "markdown"]) is ExitCode.DONE
+    assert capsys.readouterr().out.startswith("### demo: ")
+
+
+def test_plan_of_a_broken_runbook_names_its_findings(broken: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["plan", broken]) is ExitCode.FINDINGS
+    assert f"{broken}:6:1: UNKNOWN-KEY" in capsys.readouterr().err
+
+
+def test_plan_to_an_unknown_site_names_the_near_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["plan", DEMO, "--to", "rigth"]) is ExitCode.FINDINGS
+    assert "did you mean 'right'?" in capsys.readouterr().err
+
+
+def test_the_schema_in_the_repository_is_up_to_date() -> None:
+    assert runbook_schema.text(catalog()) == (RUNBOOKS / "runbook.schema.json").read_text(), (
+        "run: uv run tideover schema > runbooks/runbook.schema.json"
+    )
+
+
+@pytest.mark.parametrize("file", sorted(RUNBOOKS.glob("*.yaml")), ids=lambda file: file.stem)
+def test_every_runbook_fits_the_schema_and_has_no_findings(file: Path) -> None:
+    jsonschema.validate(YAML(typ="safe").load(file.read_text()), SCHEMA)
+    assert run(["lint", str(file)]) is ExitCode.DONE
+
+
+def test_the_schema_refuses_what_lint_refuses() -> None:
+    document = YAML(typ="safe").load((RUNBOOKS / "demo.yaml").read_text())
+    document["components"]["db"]["at"]["left"]["hots"] = document["components"]["db"]["at"]["left"].pop("host")
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(document, SCHEMA)
+
+
+@pytest.mark.parametrize("command", [["lint", DEMO], ["plan", DEMO], ["schema"]], ids=lambda command: command[0])
+def test_a_review_loads_no_sdk_and_no_temporal(command: list[str]) -> None:
+    heavy = ("temporalio", "boto3", "botocore", "psycopg", "dns", "workflows", "moto")
+    script = (
+        "import sys; from orchestrator.app.cli.application import run; code = run(sys.argv[1:]);"
+        f"found = sorted(m for m in sys.modules if m.partition('.')[0] in {heavy!r});"
+        "sys.exit(f'loaded: {found}' if found else int(code))"
+    )
+    done = subprocess.run([sys.executable, "-c", script, *command], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
