@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import dns.flags
@@ -28,8 +28,9 @@ Ask = Callable[..., dns.message.Message]
 
 
 @pytest.fixture(scope="module")
-def api() -> str:
-    return route53.start(0)
+def api() -> Iterator[str]:
+    with route53.serving(0) as endpoint:
+        yield endpoint
 
 
 @pytest.fixture

@@ -166,9 +166,10 @@ def main() -> None:
     for name, kind in (("zone", str), ("record", str), ("address", str), ("ttl", int), ("api", int), ("dns", int)):
         options.add_argument(f"--{name}", type=kind, required=True)
     given = options.parse_args()
-    client = route53.connect(route53.start(given.api))
-    serve(HostedZone.create(client, given.zone, given.record, given.address, given.ttl), given.dns)
-    sys.stdin.read()
+    with route53.serving(given.api) as endpoint:
+        zone = HostedZone.create(route53.connect(endpoint), given.zone, given.record, given.address, given.ttl)
+        serve(zone, given.dns)
+        sys.stdin.read()
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ reader in between the two. A compare-and-set would prove nothing against it, and
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import boto3  # type: ignore[import-untyped]  # boto3 ships no types
@@ -22,13 +23,19 @@ ACCESS_KEY_ID, SECRET_ACCESS_KEY = "demo", "demo"
 _changing = threading.Lock()
 
 
-def start(port: int) -> str:
-    """The API answers on this port of the loopback address until the process ends; its URL is returned."""
-    Route53Backend.change_resource_record_sets = _change  # type: ignore[method-assign]  # for all of this process
+@contextmanager
+def serving(port: int) -> Iterator[str]:
+    """The API answers on this port of the loopback address, at the URL yielded; moto is as it was afterwards."""
+    moto = Route53Backend.change_resource_record_sets
     server = ThreadedMotoServer(ip_address=LOOPBACK, port=port, verbose=False)
+    Route53Backend.change_resource_record_sets = _change  # type: ignore[method-assign]
     server.start()
-    host, chosen = server.get_host_and_port()
-    return f"http://{host}:{chosen}"
+    try:
+        host, chosen = server.get_host_and_port()
+        yield f"http://{host}:{chosen}"
+    finally:
+        server.stop()
+        Route53Backend.change_resource_record_sets = moto  # type: ignore[method-assign]
 
 
 def connect(endpoint: str) -> Any:
