@@ -90,6 +90,11 @@ class Bmc:
         access = ["-I", "lanplus", "-C", "3", "-N", "1", "-R", "1", "-H", self.address, "-U", USERNAME, "-P", PASSWORD]
         return run("ipmitool", *access, "chassis", "power", "status").split()[-1]
 
+    def fence(self, action: str) -> None:
+        """`fence_ipmilan` has done `on` or `off` and read it back. Raises LabBroken if it says that it could not."""
+        words = {**self.options, "username": USERNAME, "password": PASSWORD, "action": action}
+        run("fence_ipmilan", feed="".join(f"{key}={value}\n" for key, value in words.items()), timeout=60.0)
+
     @property
     def options(self) -> dict[str, str]:
         """What `fence_ipmilan` needs beside user name and password.

@@ -106,6 +106,22 @@ class Committing:
         """The commits of this stream that were acknowledged, in order."""
         return [attempt for attempt in self.attempts(source) if attempt.acked]
 
+    def wait_for_ack(self, source: str, within: float = 10.0) -> None:
+        """The stream gets a commit acknowledged, now. Raises LabBroken if it does not."""
+        before, deadline = len(self.acked(source)), time.monotonic() + within
+        while len(self.acked(source)) == before:
+            if time.monotonic() > deadline:
+                msg = f"{source} got no commit acknowledged within {within} s"
+                raise LabBroken(msg)
+            time.sleep(0.01)
+
+    def is_silent(self, source: str, seconds: float = 0.6) -> bool:
+        """The stream gets no commit acknowledged for so long, after a moment for what was under way."""
+        time.sleep(0.2)
+        before = len(self.acked(source))
+        time.sleep(seconds)
+        return len(self.acked(source)) == before
+
     @property
     def sources(self) -> tuple[str, ...]:
         return tuple(stream.source for stream in self._streams)

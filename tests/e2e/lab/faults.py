@@ -6,18 +6,16 @@ A method returns only when its fault holds and raises LabBroken where it did not
 
 from __future__ import annotations
 
-import os
 import signal
-import socket
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from tests.e2e.lab.interception import PORT, End, Interception
 from tests.e2e.lab.network import LabBroken, run
+from tests.e2e.lab.probing import connects, greets, refuses, send, stands_still, within
 from tests.e2e.lab.world import Lab
 
 # A machine in each site that no fault ends: what a partition is proved with.
@@ -104,24 +102,24 @@ class Faults:
     def freeze_host(self, host: str) -> Fault:
         """Every process of the machine stands still. Healed, they go on as if nothing had been."""
         machine = self._lab.machines[host]
-        self._before(_greets(machine.ip, 22), f"sshd on {host} greets")
+        self._before(greets(machine.ip, 22), f"sshd on {host} greets")
 
-        def stands_still() -> bool:
+        def all_stopped() -> bool:
             processes = machine.processes()  # again and again: one may have forked before it was stopped
-            _signal(processes, signal.SIGSTOP)
-            return all(_state(pid) in "TZ" for pid in processes)
+            send(signal.SIGSTOP, processes)
+            return all(stands_still(pid) for pid in processes)
 
-        _within(10.0, stands_still, f"every process of {host} stands still")
-        self._after(not _greets(machine.ip, 22), f"sshd on {host} is silent")
-        return Fault(f"{host} frozen", lambda: _signal(machine.processes(), signal.SIGCONT))
+        within(10.0, all_stopped, f"every process of {host} stands still")
+        self._after(not greets(machine.ip, 22), f"sshd on {host} is silent")
+        return Fault(f"{host} frozen", lambda: send(signal.SIGCONT, machine.processes()))
 
     def kill_postgres(self, host: str) -> Fault:
         """Every process of the server was SIGKILLed, the machine lives on. Healed, the server was started again."""
         database = self._lab.databases[host]
         self._before(bool(database.processes()), f"PostgreSQL runs on {host}")
-        _signal(database.processes(), signal.SIGKILL)
-        _within(10.0, lambda: not database.processes(), f"PostgreSQL is gone from {host}")
-        self._after(_refuses(self._lab.address(host), 5432), f"{host} refuses SQL")
+        send(signal.SIGKILL, database.processes())
+        within(10.0, lambda: not database.processes(), f"PostgreSQL is gone from {host}")
+        self._after(refuses(self._lab.address(host), 5432), f"{host} refuses SQL")
         return Fault(f"PostgreSQL on {host} killed", database.start)
 
     # ---- cables
@@ -139,7 +137,7 @@ class Faults:
 
         def join() -> None:
             lab.network.trunk(site, "up")
-            _within(10.0, lambda: lab.pings(outer, inner), f"{outer} reaches {inner} again")
+            within(10.0, lambda: lab.pings(outer, inner), f"{outer} reaches {inner} again")
 
         return Fault(f"site {site} cut off", join)
 
@@ -172,7 +170,7 @@ class Faults:
         """The standby gets nothing more of the log, and does not know it. Healed, it streams again."""
         (upstream,) = (name for name in self._lab.machines if name != standby)
         primary, database = self._lab.databases[upstream], self._lab.databases[standby]
-        _within(10.0, lambda: self._catches_up(upstream, standby), f"{standby} follows {upstream}")
+        within(10.0, lambda: self._catches_up(upstream, standby), f"{standby} follows {upstream}")
         heal = self._filter(standby, "lag", f"ip saddr {self._lab.address(upstream)} tcp sport 5432 drop")
         self._after(not self._catches_up(upstream, standby), f"{standby} stays behind {upstream}")
 
@@ -198,21 +196,21 @@ class Faults:
 
     def refuse_sql(self, host: str) -> Fault:
         """The server's port refuses the worker's new connections: whatever it wants to ask is surely not sent."""
-        self._before(_connects(self._lab.address(host), 5432), f"the worker can connect to {host}")
+        self._before(connects(self._lab.address(host), 5432), f"the worker can connect to {host}")
         heal = self._filter(host, "refuse", self._refusal())
-        self._after(_refuses(self._lab.address(host), 5432), f"{host} refuses the worker's connections")
+        self._after(refuses(self._lab.address(host), 5432), f"{host} refuses the worker's connections")
         return Fault(f"{host} refuses SQL", heal)
 
     def refuse_sql_once_off(self, host: str, *, off: str) -> ArmedFault:
         """`host` refuses the worker's SQL from the very moment in which the power of machine `off` is cut."""
-        self._before(_connects(self._lab.address(host), 5432), f"the worker can connect to {host}")
+        self._before(connects(self._lab.address(host), 5432), f"the worker can connect to {host}")
         script = self._lab.machines[off].directory / "at-power-off.d/refuse-sql"
         rules = self._rules("refuse", self._refusal())
         namespace = self._lab.numbering.namespace(host)
         script.write_text(f"ip netns exec {namespace} nft -f - <<'RULES'\n{rules}\nRULES\n")
 
         def struck() -> bool:
-            return _refuses(self._lab.address(host), 5432)
+            return refuses(self._lab.address(host), 5432)
 
         return ArmedFault(script, struck, lambda: self._unfilter(host, "refuse"))
 
@@ -222,6 +220,7 @@ class Faults:
         """The first request of the worker that holds `match` is carried out, and its answer never arrives."""
         namespace, address = self._lab.numbering.namespace(host), self._lab.address(host)
         interception = Interception(namespace, address, match, end, then)
+        self._lab.at_close(interception.close)
         redirect = f"ip saddr {self._lab.numbering.lan(1)} tcp dport 5432 redirect to :{PORT}"
         unfilter = self._filter(host, "intercept", redirect, "type nat hook prerouting priority dstnat")
 
@@ -270,48 +269,3 @@ class Faults:
         if not holds:
             msg = f"the fault did not take: it is not so that {what}"
             raise LabBroken(msg)
-
-
-def _within(seconds: float, holds: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > deadline:
-            msg = f"not within {seconds} s: {what}"
-            raise LabBroken(msg)
-        time.sleep(0.005)
-
-
-def _signal(processes: list[int], number: signal.Signals) -> None:
-    for pid in processes:
-        with suppress(ProcessLookupError):
-            os.kill(pid, number)
-
-
-def _state(pid: int) -> str:
-    """The kernel's letter for what the process does; Z, as good as gone, where there is none."""
-    with suppress(OSError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    return "Z"
-
-
-def _connects(address: str, port: int) -> bool:
-    with suppress(OSError), socket.create_connection((address, port), timeout=1):
-        return True
-    return False
-
-
-def _refuses(address: str, port: int) -> bool:
-    try:
-        socket.create_connection((address, port), timeout=1).close()
-    except ConnectionRefusedError:
-        return True
-    except OSError:
-        return False
-    return False
-
-
-def _greets(address: str, port: int) -> bool:
-    """The server speaks first, soon: the kernel alone would only take the connection."""
-    with suppress(OSError), socket.create_connection((address, port), timeout=0.5) as connection:
-        return bool(connection.recv(16))
-    return False

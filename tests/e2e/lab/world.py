@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -35,13 +37,14 @@ class Lab:
 
     def __init__(self, template: Path) -> None:
         self._template = template
-        self._claim: Claim | None = None
-        self._processes: list[subprocess.Popen[bytes]] = []
+        self._remains = ExitStack()
         self.start_seconds = self.stop_seconds = 0.0
 
     def __enter__(self) -> Self:
         begun = time.monotonic()
-        self._claim = Claim()
+        claim = Claim()
+        self._remains.callback(claim.release)
+        self.numbering = claim.numbering
         try:
             self._build()
         except BaseException:
@@ -57,22 +60,22 @@ class Lab:
 
     def close(self) -> None:
         """No namespace, process, interface or file of the lab remains."""
-        if self._claim is None:
-            return
-        begun, claim = time.monotonic(), self._claim
-        self._claim = None
-        for process in self._processes:
-            process.kill()
-        for process in self._processes:
-            process.wait()
-        claim.release()
+        begun = time.monotonic()
+        self._remains.close()
         self.stop_seconds = time.monotonic() - begun
+
+    def adopt(self, process: subprocess.Popen[bytes]) -> None:
+        """The process is ended with the lab."""
+        self._remains.callback(process.wait)
+        self._remains.callback(process.kill)
+
+    def at_close(self, action: Callable[[], None]) -> None:
+        """The action is taken before the lab goes."""
+        self._remains.callback(action)
 
     # ---- building
 
     def _build(self) -> None:
-        assert self._claim is not None
-        self.numbering = self._claim.numbering
         self.directory = self.numbering.directory
         self.directory.mkdir(mode=0o755)
         self.network = Network(self.numbering)
@@ -101,11 +104,12 @@ class Lab:
         return Bmc(self.machines[name], self.network.add(f"bmc-{name}", BMC_BRIDGE, address), address, number)
 
     def _start(self) -> None:
-        self._processes += [bmc.start() for bmc in self.bmcs.values()]
+        for controller in self.bmcs.values():
+            self.adopt(controller.start())
         ns1, ns2 = self.name_servers
         for name, own, other, holder in (("ns1", ns1, ns2, self.address("pg-a")), ("ns2", ns2, ns1, None)):
             namespace = self.numbering.namespace(name)
-            self._processes.append(names.start_server(namespace, self.directory / name, own, other, holder))
+            self.adopt(names.start_server(namespace, self.directory / name, own, other, holder))
         with ThreadPoolExecutor() as pool:
             for started in [pool.submit(self._start_host, name) for name in HOSTS]:
                 started.result()
@@ -159,7 +163,3 @@ class Lab:
         """The end of every log that the lab keeps, by its place."""
         found = [*self.directory.rglob("log"), *self.directory.rglob("console.log")]
         return {str(path.relative_to(self.directory)): path.read_text(errors="replace")[-2000:] for path in found}
-
-    def adopt(self, process: subprocess.Popen[bytes]) -> None:
-        """The process is ended with the lab."""
-        self._processes.append(process)
