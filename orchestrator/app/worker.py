@@ -39,7 +39,9 @@ class Composition:
         return cls(settings, SqliteJournal(settings.journal), adapters, RunbookLibrary(settings.runbooks, found))
 
 
-async def build_worker(composition: Composition, address: str | None = None) -> tuple[Client, Worker]:
+async def build_worker(
+    composition: Composition, address: str | None = None, task_queue: str = TASK_QUEUE
+) -> tuple[Client, Worker]:
     """A worker that is ready to run, and its client. Raises ServerUnavailable."""
     holder: list[Client] = []
 
@@ -52,7 +54,7 @@ async def build_worker(composition: Composition, address: str | None = None) -> 
     await register_search_attributes(client)
     worker = Worker(
         client,
-        task_queue=TASK_QUEUE,
+        task_queue=task_queue,
         sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
         graceful_shutdown_timeout=timedelta(seconds=5),
     )
