@@ -85,7 +85,7 @@ def _findings(plan: Plan, state: ExecutionState) -> list[str]:
     loss = (state.loss_shown or current_loss(plan, state)) if plan.mode == "forced" else None
     lines += [f"- data that a promotion may lose: {loss}; objective {show(plan.objectives.rpo)}"] if loss else []
     lines += [f"- measured after the fence: {state.loss_measured}"] if state.loss_measured else []
-    return [*lines, ""]
+    return ["**What the checks found**", "", *lines, ""] if lines else []
 
 
 def _row(name: str, what: str, record: StepRecord) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from orchestrator.domain.barrier import accepted_loss, fenced_at
 from orchestrator.domain.checks import current_loss, judge
 from orchestrator.domain.commands import (
@@ -111,8 +113,8 @@ def _loss(plan: Plan, state: ExecutionState, approve: Approve) -> str | None:
 
 
 def _rounded_up(seconds: float | None) -> float:
-    """Seconds with some room, so that the few that pass before the fence is read back do not make it wait."""
-    return float(int((seconds or 0.0) * 1.2) + 15)
+    """Seconds with room for a minute of thought: while the source is dark, what may be lost grows until the fence."""
+    return float(math.ceil(((seconds or 0.0) + 60.0) / 30.0) * 30)
 
 
 def _abort(state: ExecutionState) -> str | None:
