@@ -53,7 +53,7 @@ def admitted(plan: Plan, state: ExecutionState) -> dict[str, str]:
         return found
     if _awaiting(plan, state) or (state.waiting and state.waiting.loss):
         loss = current_loss(plan, state, until=fenced_at(plan, state)) if plan.mode == "forced" else None
-        accepting = f' "max_loss": "{show(_rounded_up(loss.seconds))}",' if loss and loss.seconds else ""
+        accepting = f' "max_loss": "{show(with_room(loss.seconds))}",' if loss and loss.seconds else ""
         found["approve"] = (
             f'lets it change the world: {{"by": "you",{accepting} "to": "{plan.target}", "plan": "{plan.hash}"}}'
         )
@@ -108,11 +108,11 @@ def _loss(plan: Plan, state: ExecutionState, approve: Approve) -> str | None:
     if loss is None or loss.within(accepted):
         return None
     name = "`max_loss`" if approve.max_loss is not None else "the runbook's RPO"
-    way_out = f'"max_loss": "{show(_rounded_up(loss.seconds))}"' if loss.seconds is not None else "abort"
+    way_out = f'"max_loss": "{show(with_room(loss.seconds))}"' if loss.seconds is not None else "abort"
     return f"{loss} would be lost, more than {name} of {show(accepted)}: accept it by name with {way_out}, or abort"
 
 
-def _rounded_up(seconds: float | None) -> float:
+def with_room(seconds: float | None) -> float:
     """Seconds with room for a minute of thought: while the source is dark, what may be lost grows until the fence."""
     return float(math.ceil(((seconds or 0.0) + 60.0) / 30.0) * 30)
 
