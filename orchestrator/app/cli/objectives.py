@@ -1,0 +1,35 @@
+"""Whether the objectives were met, as the report judges them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from orchestrator.app.report.data_loss import data_loss
+from orchestrator.app.report.facts import gather
+from orchestrator.app.report.model import Verdict
+from orchestrator.app.report.recovery import recovery
+from orchestrator.domain.durations import show
+from orchestrator.domain.errors import TideoverError
+from orchestrator.domain.record import ExecutionRecord
+from orchestrator.runtime import archive
+from orchestrator.runtime.journal import SqliteJournal
+
+
+def missed(record: ExecutionRecord) -> tuple[str, ...]:
+    """Each objective that was missed, or that cannot be shown to be met; one line each."""
+    facts = gather(record)
+    found, lost = recovery(facts), data_loss(facts)
+    lines = []
+    if found.verdict is Verdict.MISSED and found.achieved is not None and found.target is not None:
+        lines.append(f"RTO {show(found.target)}: served again after {show(round(found.achieved, 1))}")
+    if lost.verdict in (Verdict.MISSED, Verdict.UNPROVEN):
+        lines.append(f"RPO {show(lost.target)}: {lost.measured or 'the loss was not measured'}")
+    return tuple(lines)
+
+
+def missed_by(name: str, journal: Path) -> tuple[str, ...]:
+    """As `missed`, for the record of this name; empty where the journal is not on this host."""
+    try:
+        return missed(archive.find(SqliteJournal(journal), name))
+    except TideoverError:
+        return ()
