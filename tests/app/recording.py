@@ -32,6 +32,7 @@ from workflows.plugin import TASK_QUEUE
 RECORDS = Path(__file__).parent / "records"
 DIRECTORY = Path("/var/tmp/tideover-demo")  # noqa: S108 -- the one that runbooks/demo.yaml names: no path of this machine
 ID = "failover/demo"
+Handle = WorkflowHandle[Failover, Result] | WorkflowHandle[Reprotect, Result]
 
 
 @dataclass
@@ -42,25 +43,25 @@ class Recorder:
     client: Client
     journal: SqliteJournal
 
-    async def forced(self, to: str, reason: str) -> WorkflowHandle[Failover, Result]:
+    async def forced(self, to: str, reason: str) -> Handle:
         """A forced failover, approved."""
         request = FailoverRequest(runbook="demo", to=to, mode="forced", by="ann", reason=reason)
         handle = await self.client.start_workflow(Failover.run, request, id=ID, task_queue=TASK_QUEUE)
         return await self.approved(handle)
 
-    async def planned(self, to: str) -> WorkflowHandle[Failover, Result]:
+    async def planned(self, to: str) -> Handle:
         """A planned switchover, approved where its checks let it be."""
         request = FailoverRequest(runbook="demo", to=to, mode="planned", by="ann", reason="CHG-7: back home")
         handle = await self.client.start_workflow(Failover.run, request, id=ID, task_queue=TASK_QUEUE)
         return await self.approved(handle)
 
-    async def reprotect(self, at: str) -> WorkflowHandle[Reprotect, Result]:
+    async def reprotect(self, at: str) -> Handle:
         """The old primary rebuilt."""
         request = SiteRequest(runbook="demo", at=at, by="ann", reason="INC-42")
         handle = await self.client.start_workflow(Reprotect.run, request, id=ID, task_queue=TASK_QUEUE)
         return await self.approved(handle)
 
-    async def approved(self, handle: WorkflowHandle[Failover, Result]) -> WorkflowHandle[Failover, Result]:
+    async def approved(self, handle: Handle) -> Handle:
         """The same, once it has been approved or has ended."""
         now = await self.until(handle, "approve")
         if now.finish is None and now.plan is not None:
@@ -69,19 +70,19 @@ class Recorder:
             await self.say(handle, Approve(by="ann", to=now.plan.target, plan=now.plan.hash, max_loss=loss))
         return handle
 
-    async def until(self, handle: WorkflowHandle[Failover, Result], may: str) -> Snapshot:
+    async def until(self, handle: Handle, may: str) -> Snapshot:
         """What it shows as soon as `may` may be said, or it has ended."""
         while True:
-            now = await handle.query(Failover.snapshot)
+            now: Snapshot = await handle.query("snapshot", result_type=Snapshot)
             if now.finish or may in now.may:
                 return now
             await asyncio.sleep(0.05)
 
-    async def say(self, handle: WorkflowHandle[Failover, Result], said: OperatorInput) -> None:
+    async def say(self, handle: Handle, said: OperatorInput) -> None:
         """A human has said it and it was taken."""
         await handle.execute_update(type(said).__name__.lower(), said)
 
-    async def keep(self, handle: WorkflowHandle[Failover, Result], name: str) -> None:
+    async def keep(self, handle: Handle, name: str) -> None:
         """Its record stands in the test data under this name."""
         result = await handle.result()
         record = archive.find(self.journal, result.report)
