@@ -15,7 +15,9 @@ from orchestrator.domain.errors import ServerUnavailable
 from workflows import search_attributes
 from workflows.plugin import TideoverPlugin
 
-KEEP_ALIVE = KeepAliveConfig(interval_millis=3000, timeout_millis=2000)
+KEEP_ALIVE = KeepAliveConfig(interval_millis=15_000, timeout_millis=5_000)
+"""Not more often than every 10 s, the server's own `frontend.keepAliveMinTime`: it ends an idle connection that pings
+more often (measured: a client that waited for a result at every 3 s was cut off after 13 s)."""
 CONNECT_TIMEOUT = timedelta(seconds=5)
 
 
