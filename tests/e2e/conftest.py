@@ -5,16 +5,25 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Generator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from functools import cache
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
+from orchestrator.app.connection import connect
+from orchestrator.app.executions import Executions
+from orchestrator.app.temporal_server import EmbeddedServer
+from orchestrator.runtime import audit
+from tests.e2e.lab import description
 from tests.e2e.lab.database import prepare_pair
 from tests.e2e.lab.faults import Faults
 from tests.e2e.lab.needs import how_to_get_it, missing
+from tests.e2e.lab.observer import Watch
 from tests.e2e.lab.world import Lab
+from tests.e2e.operating import Operation
+from tests.e2e.secrecy import search
 
 _missing_here = cache(missing)
 
@@ -62,3 +71,21 @@ def lab(lab_template: Path) -> Iterator[Lab]:
 def faults(lab: Lab) -> Faults:
     """The lab's faults."""
     return Faults(lab)
+
+
+@pytest.fixture
+def watch(lab: Lab) -> Watch:
+    """The observer and two clients, from now on."""
+    return Watch(lab)
+
+
+@pytest_asyncio.fixture
+async def operation(lab: Lab, temporal_env: EmbeddedServer) -> AsyncIterator[Operation]:
+    """The lab's service as Tideover knows it. In the end the audit trail is whole and no secret is anywhere."""
+    executions = Executions(await connect(address=temporal_env.address), temporal_env.ui, Operation.queue())
+    operating = Operation(lab, temporal_env.address, executions)
+    operating.describe()
+    yield operating
+    await operating.close()
+    assert audit.verify(operating.journal) is None
+    assert await search(operating, description.secrets()) == []

@@ -65,6 +65,12 @@ def credentials() -> dict[str, dict[str, str]]:
     }
 
 
+def secrets() -> set[str]:
+    """What must be found nowhere outside of the file of profiles."""
+    public = {"username", "key_name", "algorithm"}
+    return {value for fields in credentials().values() for name, value in fields.items() if name not in public}
+
+
 def write(lab: Lab, **changes: Any) -> dict[str, str]:
     """Runbook and profiles stand in files of the lab; what comes back is what a worker's environment needs to use them.
 

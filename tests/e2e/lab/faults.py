@@ -11,12 +11,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
-from tests.e2e.lab.interception import PORT, End, Interception
+from tests.e2e.lab.interception import PORT, End, Interception, Strikes
 from tests.e2e.lab.network import LabBroken, run
 from tests.e2e.lab.probing import connects, greets, refuses, send, stands_still, within
 from tests.e2e.lab.world import Lab
+
+PowerMoment = Literal["asked", "told", "off"]
+"""A power controller is asked for the power; was told to change it and has not yet; has cut it and not yet answered."""
 
 # A machine in each site that no fault ends: what a partition is proved with.
 _WITNESSES = {"dc": "app-a", "cloud": "app-b", "ctl": "ns1", "client": "client"}
@@ -43,7 +46,7 @@ class Fault:
         self.heal()
 
 
-class LostAnswer(Fault):
+class Intercepted(Fault):
     """Holds until healed; `interception` tells whether the request passed and was answered."""
 
     def __init__(self, name: str, heal: Callable[[], None], interception: Interception) -> None:
@@ -52,7 +55,7 @@ class LostAnswer(Fault):
 
 
 class ArmedFault:
-    """Strikes by itself, inside of the power controller, at the moment in which a machine's power goes off."""
+    """Strikes by itself, inside of a power controller, when a request to it has come to a certain point."""
 
     def __init__(self, script: Path, struck: Callable[[], bool], heal: Callable[[], None]) -> None:
         self._script, self._struck, self._heal = script, struck, heal
@@ -214,12 +217,24 @@ class Faults:
 
         return ArmedFault(script, struck, lambda: self._unfilter(host, "refuse"))
 
+    def signal_worker(self, worker: int, number: signal.Signals, *, host: str, at: PowerMoment) -> ArmedFault:
+        """The process `worker` gets the signal, once, when the power controller of `host` is at this moment."""
+        self._before(not stands_still(worker), f"the worker {worker} runs")
+        folder = {"asked": "before-get-power.d", "told": "before-set-power.d", "off": "at-power-off.d"}[at]
+        script = self._lab.machines[host].directory / folder / f"signal-{worker}"
+        script.write_text(f"rm {script}\nkill -{number.value} {worker}\n")
+        return ArmedFault(script, lambda: not script.exists() and stands_still(worker), lambda: None)
+
     def drop_answer(
         self, host: str, *, match: bytes = b"pg_promote", end: End = "reset", then: Callable[[], None] | None = None
-    ) -> LostAnswer:
+    ) -> Intercepted:
         """The first request of the worker that holds `match` is carried out, and its answer never arrives."""
+        return self.intercept(host, match, end, {"answer": then} if then else {})
+
+    def intercept(self, host: str, match: bytes, end: End, strikes: Strikes) -> Intercepted:
+        """The first request of the worker that holds `match` meets this end, and each strike happens at its moment."""
         namespace, address = self._lab.numbering.namespace(host), self._lab.address(host)
-        interception = Interception(namespace, address, match, end, then)
+        interception = Interception(namespace, address, match, end, strikes)
         self._lab.at_close(interception.close)
         redirect = f"ip saddr {self._lab.numbering.lan(1)} tcp dport 5432 redirect to :{PORT}"
         unfilter = self._filter(host, "intercept", redirect, "type nat hook prerouting priority dstnat")
@@ -230,7 +245,7 @@ class Faults:
 
         self._after(self._lab.databases[host].ask("SELECT 1") == 1, f"SQL still reaches {host}")
         self._after(interception.connections == 1, "the worker's connection went through the fault point")
-        return LostAnswer(f"answer to {match!r} from {host} dropped", heal, interception)
+        return Intercepted(f"{match!r} to {host}: {end}", heal, interception)
 
     # ---- how
 

@@ -1,8 +1,8 @@
-"""A fault point on the way from the worker to a database server: the answer to one request is never delivered.
+"""A fault point on the way from the worker to a database server, where one request is seen and its answer decided on.
 
 The worker's connections are redirected, in the server's own network, to a relay that passes everything on, until it
-sees the request. That still reaches the server; once the server has answered, the worker's connection is reset or
-falls silent. Nothing in the program under test is configured for it.
+sees the request. That still reaches the server; what becomes of its answer, and of the connections that come later, is
+the fault's to say. Nothing in the program under test is configured for it.
 """
 
 from __future__ import annotations
@@ -10,24 +10,33 @@ from __future__ import annotations
 import socket
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Literal
 
 from tests.e2e.lab.network import inside
 
 PORT = 15432
-End = Literal["reset", "silence"]
+End = Literal["reset", "silence", "deliver", "refuse"]
+"""The worker's connection is reset, or falls silent, instead of the answer; or the answer is delivered, and with
+`refuse` no connection of the worker's is taken any more."""
+
+Moment = Literal["request", "answer"]
+"""Before the server can see the request; or when it has answered and the worker does not know it."""
+
+Strikes = Mapping[Moment, Callable[[], None]]
+"""What happens at a moment."""
 
 
 class Interception:
     """Relays until `match` passes on its way to the server. `hit`: it passed. `answered`: the server has answered it.
 
-    `then` is called once, before the worker can notice anything.
+    `strikes` are called once, each at its moment.
     """
 
-    def __init__(self, namespace: str, server: str, match: bytes, end: End, then: Callable[[], None] | None) -> None:
-        self._namespace, self._server, self._match, self._end, self._then = namespace, server, match, end, then
+    def __init__(self, namespace: str, server: str, match: bytes, end: End, strikes: Strikes) -> None:
+        self._namespace, self._server, self._match, self._end = namespace, server, match, end
+        self._strikes = dict(strikes)
         self.hit, self.answered = threading.Event(), threading.Event()
         self.connections = 0
         self._open: list[socket.socket] = []
@@ -70,6 +79,7 @@ class Interception:
                 seen = (seen + data)[-65536:]
                 if not self.hit.is_set() and self._match in seen:
                     taken.set()
+                    self._at("request")
                     self.hit.set()
                 server.sendall(data)
             server.shutdown(socket.SHUT_WR)
@@ -77,18 +87,27 @@ class Interception:
     def _answers(self, client: socket.socket, server: socket.socket, taken: threading.Event) -> None:
         with suppress(OSError):
             while data := server.recv(65536):
-                if taken.is_set():
-                    self._cut(client)
+                if taken.is_set() and not self.answered.is_set():
+                    self._at("answer")
+                    if self._end == "refuse":
+                        self._refuse()
+                    self.answered.set()
+                if taken.is_set() and self._end in ("reset", "silence"):
+                    if self._end == "reset":
+                        _reset(client)
                     return
                 client.sendall(data)
             client.shutdown(socket.SHUT_WR)
 
-    def _cut(self, client: socket.socket) -> None:
-        if not self.answered.is_set() and self._then is not None:
-            self._then()
-        self.answered.set()
-        if self._end == "reset":
-            _reset(client)
+    def _at(self, moment: Moment) -> None:
+        if strike := self._strikes.pop(moment, None):
+            strike()
+
+    def _refuse(self) -> None:
+        """Nobody listens where the worker's connections are redirected to."""
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
 
 
 def _reset(connection: socket.socket) -> None:

@@ -2,6 +2,7 @@
 
 Power off is a power cut: every process is SIGKILLed at once, the link goes down, addresses that were set at run time
 are forgotten. Power on boots: own address, sshd, then what stands in `boot.d`, where nothing stands by default.
+What stands in `before-get-power.d`, `before-set-power.d` and `at-power-off.d` runs inside of the power controller.
 
 `python -m tests.e2e.lab.machine <directory> get power | set power 0|1` is the chassis control of the machine's BMC.
 This module imports the standard library alone, because it starts once for every question to a BMC.
@@ -68,18 +69,29 @@ class Machine:
 
     def install(self) -> None:
         """The disk is there, power is off."""
-        for part in ("ssh", "postgresql", "boot.d", "at-power-off.d"):
+        for part in ("ssh", "postgresql", "boot.d", "before-get-power.d", "before-set-power.d", "at-power-off.d"):
             (self.directory / part).mkdir(parents=True)
         (self.directory / "machine.json").write_text(json.dumps(asdict(self), default=str))
         (self.directory / "boot").write_text(_BOOT.format(**asdict(self)))
-        self._chassis.write_text("off")
+        self._note("chassis", "off")
 
     # ---- power
 
     @property
     def chassis(self) -> str:
         """What the power controller reads: `on` or `off`; it knows nothing of a crashed system."""
-        return self._chassis.read_text()
+        return self.power_history[-1]
+
+    @property
+    def power_history(self) -> list[str]:
+        """What the power has been, change by change; off at first."""
+        return (self.directory / "chassis").read_text().split()
+
+    @property
+    def power_requests(self) -> list[str]:
+        """Each request to the power controller, changing something or not: `off` or `on`."""
+        path = self.directory / "requests"
+        return path.read_text().split() if path.exists() else []
 
     def power_on(self) -> None:
         """Power is on and the machine boots, or has been on all along."""
@@ -87,7 +99,7 @@ class Machine:
             if self.chassis == "on":
                 return
             self._start()
-            self._chassis.write_text("on")
+            self._note("chassis", "on")
 
     def power_off(self) -> None:
         """Power is off: no process is left, the link is down; then the scripts of `at-power-off.d` have run."""
@@ -95,9 +107,8 @@ class Machine:
             self._halt()
             if self.chassis == "off":
                 return
-            self._chassis.write_text("off")
-            for script in sorted((self.directory / "at-power-off.d").iterdir()):
-                run("sh", script)
+            self._note("chassis", "off")
+            self._run_all("at-power-off.d")
 
     def crash(self) -> None:
         """Nothing runs and the link is down, while the chassis still reads `on`: a kernel that panicked."""
@@ -178,9 +189,19 @@ class Machine:
                 raise LabBroken(msg)
             time.sleep(0.005)
 
-    @property
-    def _chassis(self) -> Path:
-        return self.directory / "chassis"
+    def requested(self, words: list[str]) -> None:
+        """The power controller has noted the request, and what was to happen before it is carried out has happened."""
+        self._run_all(f"before-{words[0]}-power.d")
+        if words[0] == "set":
+            self._note("requests", "on" if words[2] == "1" else "off")
+
+    def _run_all(self, folder: str) -> None:
+        for script in sorted((self.directory / folder).iterdir()):
+            run("sh", script)
+
+    def _note(self, file: str, word: str) -> None:
+        with (self.directory / file).open("a") as out:
+            out.write(f"{word}\n")
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -193,6 +214,8 @@ class Machine:
 def chassis_control(directory: Path, words: list[str]) -> str:
     """The answer to ipmi_sim's `get power` or `set power 0|1`; other requests have no answer and no effect."""
     machine = Machine.load(directory)
+    if words[:2] in (["get", "power"], ["set", "power"]):
+        machine.requested(words)
     match words:
         case ["get", "power", *_]:
             return f"power:{int(machine.chassis == 'on')}"

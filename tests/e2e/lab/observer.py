@@ -66,6 +66,23 @@ class Observer:
         return found[0]
 
 
+class Watch:
+    """The observer, a client that goes by the floating address and one that goes by the name."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.observer = Observer(lab)
+        self.by_address, self.by_name = writer(lab, "by-address"), writer(lab, "by-name", by="name")
+
+    def see_service(self) -> None:
+        """Both clients get commits acknowledged, now."""
+        for client in (self.by_address, self.by_name):
+            client.wait_for_ack(*client.sources)
+
+    def report(self, *more: Committing, primary: str | None = None) -> Report:
+        """The observer's verdict, with both clients' commits and those of `more`."""
+        return self.observer.report(self.by_address, self.by_name, *more, primary=primary)
+
+
 def _start(lab: Lab, name: str, streams: list[Stream]) -> Committing:
     committing = Committing(lab.directory / name, streams, INTERVAL)
     lab.adopt(committing.process)
