@@ -190,10 +190,11 @@ class WorkerProcess:
         self.process.kill()
         assert self.process.wait() == -signal.SIGKILL
 
-    def freeze(self) -> None:
-        """It does nothing until `thaw`."""
+    async def freeze(self) -> None:
+        """None of its threads runs until `thaw`."""
         self.process.send_signal(signal.SIGSTOP)
-        assert Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+        stats = list(Path(f"/proc/{self.pid}/task").glob("*/stat"))
+        await until(lambda: {stat.read_text().rpartition(")")[2].split()[0] for stat in stats} == {"T"})
 
     def thaw(self) -> None:
         """It goes on where it was."""

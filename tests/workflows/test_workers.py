@@ -40,7 +40,7 @@ async def test_a_worker_killed_in_the_middle_is_replaced(stage: Stage, resource:
 async def test_a_frozen_worker_that_wakes_up_changes_nothing(stage: Stage, resource: str) -> None:
     with stage.process("frozen") as frozen:
         handle = await _begun(stage, frozen, resource, "before")
-        frozen.freeze()
+        await frozen.freeze()
         stage.world.mend()
         async with stage.worker():
             result = await handle.result()
