@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shlex
 import socket
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -14,11 +16,15 @@ from temporalio.common import SearchAttributeKey
 from temporalio.envconfig import ClientConfigProfile
 from temporalio.testing import WorkflowEnvironment
 
-from orchestrator.app.temporal_binary import STARTUP_LIMIT, Progress, ServerBinary, find_binary
+from orchestrator.app.temporal_binary import STARTUP_LIMIT, Progress, ServerBinary, cache_directory, find_binary
 from orchestrator.domain.errors import NotFoundLocally, ServerUnavailable
 
 # With the default, every activity costs 100 ms instead of 8 (measured on server 1.29.1).
 FASTER_TASKS = ("--dynamic-config-value", "history.transferProcessorMaxPollRPS=2000")
+# A frozen worker keeps its connection and swallows the tasks that are handed to it, until the server notices.
+NOTICE_FROZEN_WORKERS = (
+    "--dynamic-config-value", 'frontend.keepAliveTime="3s"', "--dynamic-config-value", 'frontend.keepAliveTimeout="2s"',
+)  # fmt: skip
 LOOPBACK = "127.0.0.1"
 
 
@@ -90,27 +96,45 @@ async def start_embedded(
 ) -> AsyncIterator[EmbeddedServer]:
     """A server of our own answers on loopback, with its UI, until the block is left."""
     port, ui_port = _port(options.port), _port(options.ui_port)
+    with _silent(binary) as command:
+        server = await _started(binary, command, options, port, ui_port)
     try:
-        server = await WorkflowEnvironment.start_local(
+        yield EmbeddedServer(f"{LOOPBACK}:{port}", options.namespace, f"http://{LOOPBACK}:{ui_port}")
+    finally:
+        await server.shutdown()
+
+
+async def _started(
+    binary: ServerBinary, command: Path, options: ServerOptions, port: int, ui_port: int
+) -> WorkflowEnvironment:
+    try:
+        return await WorkflowEnvironment.start_local(
             namespace=options.namespace,
             ip=LOOPBACK,
             port=port,
             ui=True,
             ui_port=ui_port,
             search_attributes=options.search_attributes,
-            dev_server_existing_path=str(binary.path),
+            dev_server_existing_path=str(command),
             dev_server_database_filename=str(options.database) if options.database else None,
             dev_server_log_level="error",
-            dev_server_extra_args=FASTER_TASKS,
+            dev_server_extra_args=(*FASTER_TASKS, *NOTICE_FROZEN_WORKERS),
             dev_server_startup_timeout=STARTUP_LIMIT,
         )
     except RuntimeError as error:
         msg = f"{binary} did not start on port {port}: {' '.join(str(error).split())}"
         raise ServerUnavailable(msg) from error
-    try:
-        yield EmbeddedServer(f"{LOOPBACK}:{port}", options.namespace, f"http://{LOOPBACK}:{ui_port}")
-    finally:
-        await server.shutdown()
+
+
+@contextmanager
+def _silent(binary: ServerBinary) -> Iterator[Path]:
+    """A command that is the binary without its banner: the server inherits our stdout, which is for data."""
+    cache_directory().mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache_directory(), prefix="starting-") as directory:
+        command = Path(directory) / "temporal"
+        command.write_text(f'#!/bin/sh\nexec {shlex.quote(str(binary.path.absolute()))} "$@" >/dev/null\n')
+        command.chmod(0o700)
+        yield command
 
 
 def _port(wanted: int | None) -> int:
