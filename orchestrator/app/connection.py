@@ -8,7 +8,7 @@ from datetime import timedelta
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
 from temporalio.client import Client, KeepAliveConfig, WorkflowExecutionStatus
-from temporalio.envconfig import ClientConfig
+from temporalio.envconfig import ClientConfig, ClientConnectConfig
 from temporalio.service import RPCError, RPCStatusCode
 
 from orchestrator.domain.errors import ServerUnavailable
@@ -22,10 +22,8 @@ CONNECT_TIMEOUT = timedelta(seconds=5)
 
 
 async def connect(plugin: TideoverPlugin | None = None, address: str | None = None) -> Client:
-    """A client of the server that envconfig names, or of `address`. Raises ServerUnavailable naming it."""
-    config = ClientConfig.load_client_connect_config()
-    if address:
-        config["target_host"] = address
+    """A client of the server that envconfig names, or of our own at `address`. Raises ServerUnavailable naming it."""
+    config = ClientConnectConfig(target_host=address) if address else ClientConfig.load_client_connect_config()
     target = config.setdefault("target_host", "localhost:7233")
     try:
         return await Client.connect(

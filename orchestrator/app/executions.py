@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -80,7 +80,7 @@ class Executions:
         return self._handle(workflow_id, handle.first_execution_run_id)
 
     async def find(self, name: str) -> Handle:
-        """The newest execution of a group, or the very one that `failover/<group>#<run>` names. Raises NotFoundLocally."""
+        """A group's newest execution, or the one that `failover/<group>#<run>` names. Raises NotFoundLocally."""
         workflow_id, _, run_id = name.partition("#")
         if "/" not in workflow_id:
             workflow_id = id_of(workflow_id)
@@ -110,7 +110,7 @@ class Executions:
             raise unavailable(error) from error
         return answer
 
-    async def watch(self, handle: Handle) -> AsyncIterator[Seen]:
+    async def watch(self, handle: Handle) -> AsyncGenerator[Seen, None]:
         """The execution, look by look, to its end. Raises EndedWithoutResult where it ends without a result."""
         ending = asyncio.ensure_future(handle.result())
         try:

@@ -54,7 +54,7 @@ class Settings(BaseSettings):
 
 
 def load(**flags: Any) -> Settings:
-    """The settings as they are now, `flags` from the command line first. Raises NotFoundLocally saying what is wrong."""
+    """The settings as they are now, `flags` from the command line first. Raises NotFoundLocally saying why not."""
     try:
         return Settings(**flags)
     except (ValidationError, ValueError) as error:

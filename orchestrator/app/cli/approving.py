@@ -13,7 +13,7 @@ from orchestrator.app.cli.display import findings
 from orchestrator.app.cli.exits import ExitCode, Stopped
 from orchestrator.app.cli.terminal import err
 from orchestrator.app.executions import CommandRefused, Executions, Handle
-from orchestrator.domain.commands import Abort, Approve
+from orchestrator.domain.commands import Abort
 from orchestrator.domain.durations import show
 from orchestrator.domain.plan import CHANGES, Plan
 from orchestrator.domain.state import ExecutionState
@@ -46,9 +46,8 @@ class ByHash:
         if self._given or seen.plan is None:
             return
         self._given = True
-        approve = Approve(by=self.by, to=seen.plan.target, plan=self.plan, max_loss=self.max_loss)
         try:
-            await executions.say(handle, approve)
+            await executions.say(handle, what_next.approve(self.by, seen.plan, self.max_loss, self.plan))
         except CommandRefused as refused:
             await executions.say(handle, Abort(by=self.by, reason=f"the approval was refused: {refused}"))
             raise Stopped(ExitCode.NOT_APPROVED, f"not approved, nothing was changed: {refused}") from None
@@ -76,8 +75,7 @@ class Asking:
                     err().print(f" That is not [bold]{plan.target}[/]. Type it to approve, or press Ctrl-C to leave.")
                     continue
                 try:
-                    approve = Approve(by=self.by, to=plan.target, plan=plan.hash, max_loss=accepted)
-                    await executions.say(handle, approve)
+                    await executions.say(handle, what_next.approve(self.by, plan, accepted))
                 except CommandRefused as refused:
                     raise Stopped(ExitCode.NOT_APPROVED, f"not approved: {refused}") from None
                 return
@@ -96,7 +94,7 @@ def _show_question(plan: Plan, state: ExecutionState, accepted: float | None) ->
     for level, text in findings(plan, state):
         console.print(f" {text}", style=marks[level] or None, markup=False)
     if accepted is not None:
-        console.print(f" You accept the loss of at most [bold]{show(accepted)}[/]; it is measured again after the fence.")
+        console.print(f" You accept the loss of at most [bold]{show(accepted)}[/], measured again after the fence.")
     console.print(f" Type [bold]{plan.target}[/] to approve, or press Ctrl-C to leave it waiting: ", end="")
 
 

@@ -81,14 +81,14 @@ class LiveDisplay:
 class LineDisplay:
     """One line for everything new, for logs and pipes."""
 
-    def __init__(self, console: Console, link: str) -> None:
-        self._console, self._link = console, link
+    def __init__(self, console: Console, link: str, *, asked: bool) -> None:
+        self._console, self._link, self._asked = console, link, asked
         self._told: set[str] = set()
         self._began = time.monotonic()
 
     def show(self, seen: Seen) -> None:
         """Every line that was not there before is printed."""
-        for key, line in news(seen):
+        for key, line in news(seen, asked=self._asked):
             if key not in self._told:
                 self._told.add(key)
                 passed = f"{time.monotonic() - self._began:6.1f}s"
@@ -105,9 +105,9 @@ class LineDisplay:
         """Nothing is left to do."""
 
 
-def display(link: str) -> Display:
-    """The display that fits where stderr goes."""
-    return LiveDisplay(err(), link) if is_live() else LineDisplay(err(), link)
+def display(link: str, *, asked: bool = True) -> Display:
+    """The display that fits where stderr goes. `asked`: a person has to approve."""
+    return LiveDisplay(err(), link) if is_live() else LineDisplay(err(), link, asked=asked)
 
 
 def screen(seen: Seen, link: str, spinner: Spinner | None = None) -> RenderableType:
@@ -135,11 +135,11 @@ def findings(plan: Plan, state: ExecutionState) -> Iterator[tuple[str, str]]:
     if loss:
         yield "tells", f"data loss by a promotion now: {loss}; objective {show(plan.objectives.rpo)}"
     if state.loss_measured:
-        yield "tells", f"data loss measured after the fence: {state.loss_measured}"
+        yield "tells", f"data loss measured before the promotion: {state.loss_measured}"
 
 
-def news(seen: Seen) -> Iterator[tuple[str, str]]:
-    """(key, line) of all that can be told; what has the same key is told once."""
+def news(seen: Seen, *, asked: bool = True) -> Iterator[tuple[str, str]]:
+    """(key, line) of all that can be told; what has the same key is told once. `asked`: a person has to approve."""
     if seen.trouble:
         yield seen.trouble, f"! {seen.trouble}"
     snapshot = seen.snapshot
@@ -155,7 +155,7 @@ def news(seen: Seen) -> Iterator[tuple[str, str]]:
     for level, text in findings(plan, state):
         yield text.partition(":")[0] + level, f"{'✘' if level == 'blocks' else '!'} {text}"
     now = phase(plan, state)
-    if now in ("AWAITING_APPROVAL", "WAITING", "PAUSED", "UNDOING"):
+    if now in ("WAITING", "PAUSED", "UNDOING") or (now == "AWAITING_APPROVAL" and asked):
         why = f": {state.waiting.why}" if state.waiting else ""
         yield f"{now}{why}", f"{now}{why}"
         yield from (

@@ -20,6 +20,7 @@ from orchestrator.domain.commands import (
     Retry,
     Skip,
 )
+from orchestrator.domain.durations import show
 
 
 def approve(
@@ -49,7 +50,8 @@ def approve(
     """
     if to is None or plan is None:
         return _ask(runbook, by or me(), max_loss, flags)
-    return _say(runbook, Approve(by=by or me(), to=to, plan=plan, max_loss=max_loss), flags, ExitCode.NOT_APPROVED)
+    said = {"by": by or me(), "to": to, "plan": plan, "max_loss": None if max_loss is None else show(max_loss)}
+    return _say(runbook, Approve.model_validate(said), flags, ExitCode.NOT_APPROVED)
 
 
 def attest(runbook: str, step: str, /, *, reason: str, by: str | None = None, flags: Flags = NO_FLAGS) -> ExitCode:

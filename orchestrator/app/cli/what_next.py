@@ -5,6 +5,7 @@ from __future__ import annotations
 from orchestrator.domain.admission import with_room
 from orchestrator.domain.barrier import fenced_at
 from orchestrator.domain.checks import current_loss
+from orchestrator.domain.commands import Approve
 from orchestrator.domain.durations import show
 from orchestrator.domain.plan import SAFETY, Plan
 from orchestrator.domain.state import ExecutionState
@@ -33,6 +34,12 @@ def approval(plan: Plan, state: ExecutionState) -> str:
     loss = loss_to_accept(plan, state)
     accepting = f" --max-loss {show(loss)}" if loss is not None else ""
     return f"tideover approve {plan.group} --to {plan.target} --plan {plan.hash}{accepting}"
+
+
+def approve(by: str, plan: Plan, max_loss: float | None, plan_hash: str | None = None) -> Approve:
+    """The approval of this plan; `plan_hash`: the hash that was read, where it was read elsewhere."""
+    accepted = None if max_loss is None else show(max_loss)
+    return Approve.model_validate({"by": by, "to": plan.target, "plan": plan_hash or plan.hash, "max_loss": accepted})
 
 
 def loss_to_accept(plan: Plan, state: ExecutionState) -> float | None:
