@@ -102,9 +102,21 @@ class ExecutionWorkflow:
         self._begun: set[str] = set()
         self._phase = ""
         self._tasks: set[asyncio.Task[None]] = set()
+        self._runbook = ""
+
+    @property
+    def group(self) -> str:
+        """The protection group; before the plan is made, the runbook that was asked for."""
+        return self._plan.group if self._plan else self._runbook
+
+    @property
+    def plan_digest(self) -> str:
+        """The plan's hash in full; empty before it is made."""
+        return self._execution.plan if self._execution else ""
 
     async def _run(self, runbook: str, to: str, mode: PlanMode, reason: str, by: str) -> Result:
         """The execution from its plan to its end."""
+        self._runbook = runbook
         workflow.upsert_search_attributes(
             [
                 attributes.GROUP.value_set(runbook),

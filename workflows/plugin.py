@@ -10,6 +10,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from workflows import failover
 from workflows.activities import Activities
+from workflows.auditing import CommandAudit
 from workflows.conversion import data_converter
 
 TASK_QUEUE = "tideover"
@@ -20,7 +21,7 @@ PASSED_THROUGH = ("orchestrator.domain", "pydantic", "pydantic_core", "annotated
 
 
 class TideoverPlugin(SimplePlugin):
-    """For a client or replayer without activities; for a worker with them."""
+    """For a client or replayer without activities; for a worker with them, and with the audit of what humans say."""
 
     def __init__(self, activities: Activities | None = None) -> None:
         super().__init__(
@@ -28,6 +29,7 @@ class TideoverPlugin(SimplePlugin):
             data_converter=data_converter,
             workflows=failover.ALL,
             activities=activities.all() if activities else [],
+            interceptors=[CommandAudit(activities.journal)] if activities else None,
             workflow_runner=_runner,
         )
 

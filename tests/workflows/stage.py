@@ -193,12 +193,16 @@ class WorkerProcess:
     async def freeze(self) -> None:
         """None of its threads runs until `thaw`."""
         self.process.send_signal(signal.SIGSTOP)
-        stats = list(Path(f"/proc/{self.pid}/task").glob("*/stat"))
-        await until(lambda: {stat.read_text().rpartition(")")[2].split()[0] for stat in stats} == {"T"})
+        await until(lambda: _thread_states(self.pid) == {"T"})
 
     def thaw(self) -> None:
         """It goes on where it was."""
         self.process.send_signal(signal.SIGCONT)
+
+
+def _thread_states(pid: int) -> set[str]:
+    stats = [stat.read_text() for stat in Path(f"/proc/{pid}/task").glob("*/stat")]
+    return {stat.rpartition(")")[2].split()[0] for stat in stats}
 
 
 def raw(text: str | bytes) -> RawValue:
