@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -40,7 +41,12 @@ from workflows.messages import (
 T = TypeVar("T")
 
 HEARTBEAT = 1.0
-"""Seconds between two heartbeats."""
+"""Seconds between two heartbeats. The worker must not hold them back: by default the SDK sends the next one only after
+80 % of the time-out, and a busy host would pass for a dead one."""
+
+_THREADS = ThreadPoolExecutor(max_workers=100, thread_name_prefix="activity")
+"""One for each activity that the SDK runs at the same time: in asyncio's own pool, which has as few as six threads, a
+few adapters that hang would hold up every fence and claim behind them."""
 
 LOOKS: tuple[Kind, ...] = ("measure", "catch_up", "verify", "release")
 
@@ -165,7 +171,7 @@ async def _in_thread(work: Callable[[Callable[[], bool]], T]) -> T:
     A cancelled activity ends only when its thread has: a request that is under way is never left behind unseen.
     """
     stop = threading.Event()
-    task = asyncio.ensure_future(asyncio.to_thread(work, stop.is_set))
+    task = asyncio.get_running_loop().run_in_executor(_THREADS, work, stop.is_set)
     while not task.done():
         activity.heartbeat()
         try:

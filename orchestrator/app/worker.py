@@ -15,7 +15,7 @@ from orchestrator.app.settings import Settings
 from orchestrator.runtime.adapters import Adapters
 from orchestrator.runtime.credentials import ProfileCredentials
 from orchestrator.runtime.journal import SqliteJournal
-from workflows.activities import Activities
+from workflows.activities import HEARTBEAT, Activities
 from workflows.plugin import TASK_QUEUE, TideoverPlugin
 
 STICKY_TIMEOUT = timedelta(seconds=1)
@@ -56,6 +56,7 @@ async def build_worker(
         client,
         task_queue=task_queue,
         sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
+        max_heartbeat_throttle_interval=timedelta(seconds=HEARTBEAT),
         graceful_shutdown_timeout=timedelta(seconds=5),
     )
     return client, worker
