@@ -278,9 +278,12 @@ def _approval_expired(plan: Plan, state: ExecutionState, step_id: str) -> Execut
     return state.model_copy(update={"aborted": "nobody approved the promotion in time"})
 
 
-def _seen(step: Step, resource: str, reading: Reading, at: float) -> Evidence:
+def _seen(step: Step, resource: str, reading: Reading, at: float) -> Evidence | None:
+    """What a look has shown; None where that is no state at all, as of a server that has crashed."""
+    state = step.wants[0].desired if step.wants else next(iter(reading.states), None)
+    if state is None:
+        return None
     strength = Strength.F2 if reading.authoritative else Strength.F1
-    state = step.wants[0].desired if step.wants else reading.states[0]
     return Evidence(resource=resource, state=state, reading=reading, strength=strength, read_at=at)
 
 
