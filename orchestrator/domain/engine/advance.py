@@ -27,7 +27,7 @@ def advance(plan: Plan, state: ExecutionState) -> ExecutionState:
         return _undoing(plan, state)
     state = _automatic(plan, state)
     if all(satisfied(record) for record in state.steps.values()):
-        return finished(plan, state, End.SUCCEEDED, _success(plan))
+        return finished(plan, state, End.SUCCEEDED, _success(plan, state))
     if running(state):
         return state
     if state.aborted:
@@ -117,7 +117,7 @@ def _undoing(plan: Plan, state: ExecutionState) -> ExecutionState:
     done = [r for r, record in state.undone.items() if record.status is Status.DONE]
     if len(done) < len(state.undos):
         return state
-    lost = undoing.unrestorable(state)
+    lost = undoing.unrestorable(plan, state)
     if lost:
         said = f"what {', '.join(lost)} was before is not known"
         return finished(plan, state, End.NEEDS_HUMAN, f"{why}; not everything could be put back: {said}")
@@ -129,11 +129,14 @@ def _undoing(plan: Plan, state: ExecutionState) -> ExecutionState:
     return finished(plan, state, end, f"{why}; everything touched is as it was before")
 
 
-def _success(plan: Plan) -> str:
-    return {
+def _success(plan: Plan, state: ExecutionState) -> str:
+    said = {
         "reprotect": f"{plan.target} is a standby of {plan.source} again",
         "unfence": f"the fence at {plan.target} is lifted",
     }.get(plan.mode, f"{plan.group} is served at {plan.target}")
+    wanted = [want for step in plan.steps for want in step.wants]
+    opposite = [str(doubt.want) for doubt in state.record.doubts if doubt.want not in wanted]
+    return f"{said}; but what was requested before may still take effect: {'; '.join(opposite)}" if opposite else said
 
 
 def _protected(plan: Plan, end: End) -> bool:

@@ -22,26 +22,31 @@ def undo_list(plan: Plan, state: ExecutionState) -> tuple[Undo, ...]:
     It covers every request that was issued, by any method and with any outcome but "surely not sent"; `before`, not
     "on", is what is restored. A resource whose `before` is not known cannot be in it: see `unrestorable`.
     """
-    undos: list[Undo] = []
+    undos: dict[str, Undo] = {}
+    for (resource, kind), step in _touched(plan, state).items():
+        before = before_of(state, resource, kind)
+        if before is not None and resource not in undos:
+            spec = plan.resources[resource]
+            want = Want(resource=resource, component=spec.component, site=spec.site, desired=before)
+            undos[resource] = Undo(step=step, want=want)
+    return tuple(undos.values())
+
+
+def unrestorable(plan: Plan, state: ExecutionState) -> tuple[str, ...]:
+    """Resources that were touched and whose state before that is not known: nothing can put them back."""
+    return tuple(sorted({r for r, kind in _touched(plan, state) if before_of(state, r, kind) is None}))
+
+
+def _touched(plan: Plan, state: ExecutionState) -> dict[tuple[str, str], str]:
+    """(resource, kind of state) to the step: all that this execution changed, or maybe; the last touched first."""
+    found: dict[tuple[str, str], str] = {}
     for request in reversed(state.record.issued):
         if request.attempt.undo or request.attempt.epoch != state.record.epoch:
             continue
         step = plan.step(request.attempt.step)
-        kinds = {request.want.resource: request.want.desired.kind, **dict.fromkeys(step.touches, "role")}
-        for resource, kind in kinds.items():
-            before = before_of(state, resource, kind)
-            if before is None or any(undo.want.resource == resource for undo in undos):
-                continue
-            spec = plan.resources[resource]
-            want = Want(resource=resource, component=spec.component, site=spec.site, desired=before)
-            undos.append(Undo(step=step.id, want=want))
-    return tuple(undos)
-
-
-def unrestorable(state: ExecutionState) -> tuple[str, ...]:
-    """Resources that were touched and whose state before that is not known: nothing can put them back."""
-    touched = {r.want.resource: r.want.desired.kind for r in state.record.issued if not r.attempt.undo}
-    return tuple(sorted(resource for resource, kind in touched.items() if before_of(state, resource, kind) is None))
+        for touched in ((request.want.resource, request.want.desired.kind), *((r, "role") for r in step.touches)):
+            found.setdefault(touched, step.id)
+    return found
 
 
 def before_of(state: ExecutionState, resource: str, kind: str) -> State | None:
