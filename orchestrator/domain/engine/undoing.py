@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from orchestrator.domain.ledger import promotion_issued
-from orchestrator.domain.plan import Plan, Want
+from orchestrator.domain.plan import Plan, Step, Want
 from orchestrator.domain.state import ExecutionState, Status, Undo
-from orchestrator.domain.world import State
+from orchestrator.domain.world import Power, State
 
 
 def unsafe(state: ExecutionState) -> str | None:
@@ -34,7 +34,20 @@ def undo_list(plan: Plan, state: ExecutionState) -> tuple[Undo, ...]:
 
 def unrestorable(plan: Plan, state: ExecutionState) -> tuple[str, ...]:
     """Resources that were touched and whose state before that is not known: nothing can put them back."""
-    return tuple(sorted({r for r, kind in _touched(plan, state) if before_of(state, r, kind) is None}))
+    unknown = {
+        resource
+        for (resource, kind), step in _touched(plan, state).items()
+        if before_of(state, resource, kind) is None and not _was_down(state, resource, plan.step(step))
+    }
+    return tuple(sorted(unknown))
+
+
+def _was_down(state: ExecutionState, resource: str, step: Step) -> bool:
+    """True for a server that a fence took along and that was surely down before: read so, or its machine was off."""
+    if resource not in step.touches:
+        return False
+    machine_was_off = any(before_of(state, want.resource, "power") == Power(power="off") for want in step.wants)
+    return resource in state.found or machine_was_off
 
 
 def _touched(plan: Plan, state: ExecutionState) -> dict[tuple[str, str], str]:
