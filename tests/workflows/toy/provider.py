@@ -85,14 +85,13 @@ class _Resource(ABC):
         return None
 
     def _meet(self, point: str) -> str:
-        does = self.world.reach(self.name, point) or ""
-        if does == "hang":
-            deadline = time.monotonic() + HANGS_AT_MOST
-            while self.world.broken(self.name, point) and time.monotonic() < deadline:
-                time.sleep(0.05)
-        elif does == "leak":
+        does, deadline = self.world.reach(self.name, point), time.monotonic() + HANGS_AT_MOST
+        while does == "hang" and time.monotonic() < deadline:
+            time.sleep(0.05)
+            does = self.world.fault(self.name, point)
+        if does == "leak":
             raise ValueError(f"cannot log in to {self.name} with password={self.secret}")
-        elif error := getattr(errors, does, None):
+        if error := getattr(errors, does, None):
             raise error(f"{self.name}: {does} at {point}")
         return does
 
