@@ -53,6 +53,26 @@ def told_on(
     return teller.record.model_copy(update={"events": tuple(teller.events), "finish": teller.state.finish})
 
 
+def without_database(record: ExecutionRecord) -> ExecutionRecord:
+    """The same of a service that has no database: only what belongs to its name."""
+    kept = [step for step in record.plan.steps if step.component != "db"]
+    ids = {step.id for step in kept}
+    steps = [step.model_copy(update={"after": tuple(name for name in step.after if name in ids)}) for step in kept]
+    approved = [
+        step.model_copy(update={"after": step.after if step.after or step.kind == "check" else ("approve",)})
+        for step in steps
+    ]
+    plan = record.plan.model_copy(update={"steps": tuple(approved)})
+    about = [(event, _step_of(event)) for event in record.events]
+    events = tuple(event for event, step in about if step is None or step in ids)
+    return record.model_copy(update={"plan": plan, "events": events})
+
+
+def _step_of(event: Event) -> str | None:
+    attempt = getattr(event, "attempt", None)
+    return attempt.step if attempt else getattr(event, "step", None)
+
+
 class _Teller:
     def __init__(self, record: ExecutionRecord) -> None:
         self.record, self.events = record, list(record.events)

@@ -59,8 +59,8 @@ def build(record: ExecutionRecord, *, authenticated: bool = False) -> Report:
         provenance=Provenance(
             execution=record.execution.id,
             epoch=state.record.epoch if state.claimed else None,
-            plan_hash=plan.hash,
-            plan_digest=plan.digest,
+            plan_hash=record.execution.plan[:12],
+            plan_digest=record.execution.plan,
             derivation=plan.derivation,
             runbook_digest=plan.runbook_digest,
             journal=plan.journal,
@@ -140,8 +140,8 @@ def _caveats(facts: Facts, time: Recovery, loss: DataLoss, decisions: tuple[Deci
     if loss.verdict is Verdict.UNPROVEN:
         yield f"That no more than the RPO of {seconds(loss.target)} was lost is not proven."
     if any(not decision.authenticated for decision in decisions):
-        people = ", ".join(dict.fromkeys(decision.by for decision in decisions))
-        yield f"UNAUTHENTICATED: that {people} spoke is a claim; nothing here proves who it was."
+        people = " and ".join(dict.fromkeys(decision.by for decision in decisions))
+        yield f"UNAUTHENTICATED: that it was {people} who spoke is a claim; nothing here proves it."
 
 
 def _doubts(facts: Facts) -> tuple[Doubt, ...]:

@@ -8,7 +8,7 @@ from orchestrator.app.report.wording import loss_text, position, seconds
 from orchestrator.domain.barrier import accepted_loss
 from orchestrator.domain.checks import writers
 from orchestrator.domain.outcome import Done
-from orchestrator.domain.state import Ended, Looked
+from orchestrator.domain.state import Ended, Looked, Status
 from orchestrator.domain.world import Replication
 
 
@@ -34,17 +34,25 @@ def _promoted(facts: Facts) -> bool:
     return bool(promotes) and all(facts.state.steps[step.id].evidence is not None for step in promotes)
 
 
+def _in_doubt(facts: Facts) -> bool:
+    """True where a promotion was requested and nobody knows what became of it."""
+    promotes = facts.plan.of_kind("promote")
+    return any(facts.state.steps[step.id].status in (Status.UNKNOWN, Status.RUNNING) for step in promotes)
+
+
 def _verdict(facts: Facts) -> Verdict:
     measured = facts.state.loss_measured
-    if not _promoted(facts):
+    if not _promoted(facts) and not _in_doubt(facts):
         return Verdict.NOT_APPLICABLE
-    if measured is None or not measured.within(facts.plan.objectives.rpo):
+    if _in_doubt(facts) or measured is None or not measured.within(facts.plan.objectives.rpo):
         return Verdict.UNPROVEN
     return Verdict.MET
 
 
 def _explained(facts: Facts) -> str:
     measured, rpo = facts.state.loss_measured, facts.plan.objectives.rpo
+    if _in_doubt(facts):
+        return f"Whether the promotion took effect is not known. If it did: {loss_text(measured)}."
     if not _promoted(facts):
         return "Nothing was promoted."
     if measured is None:

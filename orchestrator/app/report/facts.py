@@ -55,6 +55,8 @@ def gather(record: ExecutionRecord) -> Facts:
             break
         counted.append(event)
         states.append(fold(plan, states[-1], event))
+    if record.finish:  # what was recorded is what happened, even where today's rules would conclude otherwise
+        states[-1] = states[-1].model_copy(update={"finish": record.finish})
     approval = next((i for i, event in enumerate(counted) if _approves(event)), None)
     return Facts(
         record=record,

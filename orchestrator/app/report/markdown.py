@@ -60,7 +60,7 @@ def _text_block(report: Report) -> list[str]:
 def _table(table: Table) -> list[str]:
     lines = [f"## {table.title}", ""]
     if not table.rows:
-        return [*lines, table.empty, ""]
+        return [*lines, table.empty, ""] if table.empty else []
     lines += ["| " + " | ".join(table.columns) + " |", "|" + "---|" * len(table.columns)]
     for row in table.rows:
         cells = [_code(cell) if i in table.code else _text(cell) for i, cell in enumerate(row)]

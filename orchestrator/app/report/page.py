@@ -11,7 +11,7 @@ from orchestrator.app.report.ribbon import ribbon
 from orchestrator.app.report.summary import WHAT, Number, numbers, outcome, title
 from orchestrator.app.report.tables import Table
 from orchestrator.app.report.timeline import timeline
-from orchestrator.app.report.wording import exact, moment, precise
+from orchestrator.app.report.wording import exact, moment, precise, seconds
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 """Nothing is fetched and nothing runs, whatever stands in the text."""
@@ -20,6 +20,13 @@ _COMPRESSED = (
     "Time is drawn compressed, so that short steps stay visible beside long waits; the bar in the summary is true to "
     "scale. Bars above each other ran in parallel."
 )
+
+
+_ONE_LINE = 10
+"""Letters of a big number that fit on a line; a longer one is set smaller."""
+
+_UNBROKEN = 20
+"""Letters of a word in a table that is never broken: a step, a time, a status."""
 
 
 def page(report: Report) -> str:
@@ -59,7 +66,7 @@ def _number(number: Number) -> Markup:
     return tag(
         "div",
         tag("p", number.label, class_="label"),
-        tag("p", number.value, class_="value"),
+        tag("p", number.value, class_="value" if len(number.value) <= _ONE_LINE else "value long"),
         tag("p", number.note, class_="quiet"),
         tag("p", tag("span", number.verdict, class_=f"pill small {number.tone}")),
         class_=f"number {number.tone}",
@@ -67,19 +74,19 @@ def _number(number: Number) -> Markup:
 
 
 def _split(report: Report) -> Markup:
-    served = " · served meanwhile"
+    outage = f" Outage: {seconds(tables.outage(report))} in all." if report.moves else ""
     cells = [
         tag(
             "div",
             tag("p", tag("span", class_=f"swatch swatch-{phase.name}"), phase.name, class_="phase-name"),
             tag("p", exact(phase.seconds), class_="phase-time"),
-            tag("p", tables.MEANING[phase.name] + ("" if phase.outage or not report.moves else served), class_="quiet"),
+            tag("p", meaning + ("" if phase.outage or not report.moves else "; served meanwhile"), class_="quiet"),
         )
-        for phase in report.recovery.phases
+        for phase, meaning in zip(report.recovery.phases, tables.meanings(report), strict=True)
     ]
     return tag(
         "section", tag("h2", "Where the time went"), ribbon(report), tag("div", *cells, class_="phases"),
-        tag("p", report.recovery.explained, class_="quiet"),
+        tag("p", report.recovery.explained + outage, class_="quiet"),
     )  # fmt: skip
 
 
@@ -117,9 +124,8 @@ def _evidence(report: Report) -> Markup:
 
 def _details(report: Report) -> Markup:
     loss = tag("p", report.loss.explained)
-    return joined(
-        *(tag("section", _table(make(report)), loss if make is tables.losses else None) for make in tables.DETAILS)
-    )
+    parts = [(make(report), loss if make is tables.losses else None) for make in tables.DETAILS]
+    return joined(*(tag("section", _table(table), after) for table, after in parts if table.rows or table.empty))
 
 
 def _table(table: Table) -> Markup:
@@ -127,13 +133,15 @@ def _table(table: Table) -> Markup:
     if not table.rows:
         return joined(heading, tag("p", table.empty, class_="quiet"))
     head = tag("thead", tag("tr", *(tag("th", column, scope="col") for column in table.columns)))
-    rows = [
-        tag("tr", *(tag("td", tag("code", cell) if i in table.code and cell else cell) for i, cell in enumerate(row)))
-        for row in table.rows
-    ]
+    rows = [tag("tr", *(_cell(cell, i in table.code) for i, cell in enumerate(row))) for row in table.rows]
     body = tag("table", head, tag("tbody", *rows))
     scroll = tag("div", body, class_="scroll", tabindex="0", role="group", aria_label=table.title)
     return joined(heading, scroll, tag("p", table.note, class_="quiet") if table.note else None)
+
+
+def _cell(value: str, code: bool) -> Markup:
+    short = len(value) <= (_UNBROKEN if " " not in value else _ONE_LINE)
+    return tag("td", tag("code", value) if code and value else value, class_="short" if short and value else None)
 
 
 def _footer(report: Report) -> Markup:

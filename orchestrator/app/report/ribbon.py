@@ -7,7 +7,7 @@ from orchestrator.app.report.model import Report
 from orchestrator.app.report.wording import exact, seconds
 
 WIDTH, TOP, HEIGHT = 960.0, 6.0, 26.0
-_LONGEST = 3.0
+_LONGEST = 6.0
 """An objective that is further away than this many times the whole is drawn at the right end, with an arrow."""
 
 

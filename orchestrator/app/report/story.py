@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from orchestrator.app.report.facts import Facts
 from orchestrator.app.report.model import Moment, Try
 from orchestrator.app.report.tries import strength, tries
-from orchestrator.app.report.wording import clock, loss_bound, loss_text, position, seconds
+from orchestrator.app.report.wording import loss_bound, loss_text, position, seconds
 from orchestrator.domain.checks import judge
 from orchestrator.domain.commands import Abort, Approve, Attest, Command, Escalate, Pause, Resume, Retry, Skip
 from orchestrator.domain.plan import CHANGES, Step
@@ -180,5 +180,5 @@ def _ending(facts: Facts) -> Iterator[Moment]:
     if finish is None:
         return
     good = finish.end in (End.SUCCEEDED, End.ROLLED_BACK, End.ABORTED_SAFE)
-    text = f"It ends as {finish.end} at {clock(facts.ended_at)}: {finish.why}."
+    text = f"It ends as {finish.end}: {finish.why}."
     yield Moment(at=facts.ended_at, text=text, tone="good" if good else "bad")

@@ -70,6 +70,8 @@ def _time(report: Report) -> Number:
     if found.achieved is not None:
         value = ("≥ " if found.at_least else "") + seconds(found.achieved)
     note = "no objective is set" if found.target is None else f"objective {seconds(found.target)}"
+    if found.achieved is not None and report.end is not End.SUCCEEDED:
+        note = f"served at {report.source} again; {note}"
     return Number("Recovery time (RTO)", value, note, found.verdict, TONES[found.verdict])
 
 

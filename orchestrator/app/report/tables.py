@@ -5,23 +5,31 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from orchestrator.app.report.model import EvidenceLine, Found, Position, Report, Try
+from orchestrator.app.report.model import EvidenceLine, Found, PhaseName, Position, Report, Try
 from orchestrator.app.report.wording import exact, loss_text, moment, precise, seconds
 
 Row = tuple[str, ...]
 
-MEANING = {
-    "detect": "last sign of life of the old primary → start",
-    "decide": "start → approval, with the checks",
-    "act": "approval → promoted and clients pointed there",
-    "verify": "→ verified, the end",
-    "undo": "putting back → the end",
+_MEANING: dict[tuple[PhaseName, PhaseName | None], str] = {
+    ("detect", "decide"): "last sign of life of the old primary → start",
+    ("decide", "act"): "start → approval, with the checks",
+    ("decide", "undo"): "start → putting back",
+    ("decide", None): "start → the end: nobody approved",
+    ("act", "verify"): "approval → every change done, clients pointed there",
+    ("act", "undo"): "approval → putting back",
+    ("act", None): "approval → the end, with changes not done",
+    ("verify", None): "every change done → verified, the end",
+    ("undo", None): "putting back → the end",
 }
+"""What a phase runs from and to, by its name and that of the one after it."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """`columns`, and as many cells in each row. `code`: columns that hold identifiers; `empty`: said without rows."""
+    """`columns`, and as many cells in each row. `code`: columns that hold identifiers; `empty`: said without rows.
+
+    A table with neither is left out.
+    """
 
     title: str
     columns: Row
@@ -31,15 +39,25 @@ class Table:
     note: str = ""
 
 
+def meanings(report: Report) -> tuple[str, ...]:
+    """From what to what each phase runs."""
+    names = [phase.name for phase in report.recovery.phases]
+    return tuple(_MEANING[name, after] for name, after in zip(names, [*names[1:], None], strict=True))
+
+
 def phases(report: Report) -> Table:
     """The RTO split; its seconds add up."""
     rows = [
-        (phase.name, MEANING[phase.name], exact(phase.seconds), "yes" if phase.outage else "no")
-        for phase in report.recovery.phases
+        (phase.name, meaning, exact(phase.seconds), "yes" if phase.outage else "no")
+        for phase, meaning in zip(report.recovery.phases, meanings(report), strict=True)
     ]
-    counted = sum(phase.seconds for phase in report.recovery.phases if phase.outage)
-    total = [("outage", "the sum of what counts", exact(counted), "")] if report.moves else []
+    total = [("outage", "the sum of what counts", exact(outage(report)), "")] if report.moves else []
     return Table("Time", ("phase", "from → to", "lasted", "counts as outage"), (*rows, *total))
+
+
+def outage(report: Report) -> float:
+    """Seconds of the phases that count."""
+    return sum(phase.seconds for phase in report.recovery.phases if phase.outage)
 
 
 def losses(report: Report) -> Table:
@@ -104,9 +122,13 @@ def _evidence(one: EvidenceLine) -> Row:
     strength = f"{one.strength}{', latched' if one.latched else ''}{'' if one.sufficient else ', NOT ENOUGH'}"
     said_by = " and ".join(one.attested_by) or one.authority
     weak = "" if one.authoritative or one.attested_by else " (not the one that cuts)"
-    asked = "nothing to change" if one.requested_at is None and one.changed is False else ""
-    asked = precise(one.requested_at) if one.requested_at is not None else asked or "only read"
-    return one.step, one.state, strength, f"{said_by}{weak}", asked, precise(one.read_at), one.identity or ""
+    return one.step, one.state, strength, f"{said_by}{weak}", _asked(one), precise(one.read_at), one.identity or ""
+
+
+def _asked(one: EvidenceLine) -> str:
+    if one.requested_at is not None:
+        return precise(one.requested_at)
+    return "attested" if one.attested_by else "was so already" if one.changed is False else "only read"
 
 
 def attempts(report: Report) -> Table:
@@ -127,7 +149,7 @@ def undos(report: Report) -> Table:
     """What was put back."""
     rows = tuple((one.step, one.resource, one.state, str(one.status), one.said) for one in report.undos)
     columns = ("step", "resource", "back to", "status", "said")
-    return Table("Put back", columns, rows, frozenset({0, 1}), "Nothing was to be put back.")
+    return Table("Put back", columns, rows, frozenset({0, 1}), "")
 
 
 def findings(report: Report) -> Table:

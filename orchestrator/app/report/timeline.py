@@ -210,14 +210,16 @@ def _ticks(picture: _Picture) -> Markup:
     report, axis = picture.report, picture.axis
     ends = [report.started_at, report.ended_at, *(phase.began for phase in report.recovery.phases)]
     taken: list[tuple[float, float]] = []
+    labels: set[str] = set()
     parts: list[Markup] = []
     for at in dict.fromkeys([*ends, *(axis.times)]):
         x, label = axis(at), _since(at - report.started_at)
         half = len(label) * LETTER / 2
         center = min(max(x, LABELS + half - 20), WIDTH - half)
-        if any(center - half < right + 8 and left - 8 < center + half for left, right in taken):
+        if label in labels or any(center - half < right + 8 and left - 8 < center + half for left, right in taken):
             continue
         taken.append((center - half, center + half))
+        labels.add(label)
         y = picture.bottom
         parts.append(tag("line", x1=x, x2=x, y1=y, y2=y + 5, class_="tick"))
         parts.append(tag("text", label, x=center, y=y + 18, text_anchor="middle", class_="quiet"))

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from datetime import UTC, datetime
 
 from orchestrator.domain.loss import Loss
 
+_SPACES = re.compile(r"\s+")
 _BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f")
 
 
 def clean(text: str) -> str:
     """The text on one line: control characters and those that turn the direction of writing are replaced."""
     shown = "".join(" " if char in "\r\n\t" else "\ufffd" if _hidden(char) else char for char in text)
-    return " ".join(shown.split())
+    return _SPACES.sub(" ", shown)
 
 
 def _hidden(char: str) -> bool:
