@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from datetime import timedelta
 
 from temporalio.api.enums.v1 import IndexedValueType
@@ -31,24 +32,32 @@ async def connect(plugin: TideoverPlugin | None = None, address: str | None = No
             identity=f"tideover@{os.uname().nodename}",
         )  # fmt: skip
     except (RuntimeError, RPCError) as error:
-        why = str(error).partition("\n")[0]
+        why = _plainly(error)
         way_out = "start one with `tideover worker --embedded`, or name it with TEMPORAL_ADDRESS or a profile"
         raise ServerUnavailable(f"no Temporal server answers at {target}: {why}; {way_out}") from error
 
 
+def _plainly(error: Exception) -> str:
+    """What the operating system said, where the SDK wrapped it into the names of its parts."""
+    text = str(error).partition("\n")[0]
+    said = re.search(r'message: "([^"]+)"', text)
+    return said[1] if said else text
+
+
 async def register_search_attributes(client: Client) -> None:
     """The server knows every search attribute: without it a workflow would hang at its first."""
-    known = await client.operator_service.list_search_attributes(
-        ListSearchAttributesRequest(namespace=client.namespace), timeout=CONNECT_TIMEOUT
-    )
-    missing = {
-        key.name: IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
-        for key in search_attributes.ALL
-        if key.name not in known.custom_attributes
-    }
+    missing = dict.fromkeys(await unknown_search_attributes(client), IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD)
     if missing:
         request = AddSearchAttributesRequest(namespace=client.namespace, search_attributes=missing)
         await client.operator_service.add_search_attributes(request, timeout=CONNECT_TIMEOUT)
+
+
+async def unknown_search_attributes(client: Client) -> list[str]:
+    """The names of ours that the server does not know."""
+    known = await client.operator_service.list_search_attributes(
+        ListSearchAttributesRequest(namespace=client.namespace), timeout=CONNECT_TIMEOUT
+    )
+    return [key.name for key in search_attributes.ALL if key.name not in known.custom_attributes]
 
 
 async def is_gone(client: Client, execution: str) -> bool:

@@ -19,7 +19,7 @@ READS = 2
 def check(resources: Mapping[str, Callable[[], Resource]]) -> tuple[dict[str, Reading], dict[str, ReadError]]:
     """A reading or an error of every resource; all are read at the same time. `resources` maps to what builds each."""
     with ThreadPoolExecutor(max_workers=max(1, len(resources))) as pool:
-        found = list(pool.map(_read, resources.values()))
+        found = list(pool.map(read, resources.values()))
     readings = {name: f for name, f in zip(resources, found, strict=True) if isinstance(f, Reading)}
     errors = {name: f for name, f in zip(resources, found, strict=True) if isinstance(f, ReadError)}
     return readings, errors
@@ -46,7 +46,8 @@ def look_until(
         time.sleep(POLL)
 
 
-def _read(build: Callable[[], Resource]) -> Reading | ReadError:
+def read(build: Callable[[], Resource]) -> Reading | ReadError:
+    """A reading of the resource that `build` makes, or why there is none."""
     for left in reversed(range(READS)):
         try:
             return build().observe()

@@ -37,7 +37,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "skip": (STEER, "steering:skip", "Go on without a step."),
     "escalate": (STEER, "steering:escalate", "End and hand over to humans."),
     "demo": (OPERATE, "showing:demo", "A real failover on this machine."),
-    "init": (OPERATE, "setting_up:init", "Make the settings, journal and first runbook that are missing."),
+    "init": (OPERATE, "setting_up:init", "Make the settings, journal and first runbooks that are missing."),
     "worker": (OPERATE, "serving:worker", "Run executions on this host."),
     "doctor": (OPERATE, "doctor:doctor", "Check everything that a failover needs."),
 }

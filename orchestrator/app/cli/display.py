@@ -57,14 +57,14 @@ class Display(Protocol):
 class LiveDisplay:
     """A table that is redrawn in place."""
 
-    def __init__(self, console: Console, link: str) -> None:
-        self._link = link
-        self._live = Live(console=console, refresh_per_second=8, transient=False, vertical_overflow="visible")
+    def __init__(self, console: Console, link: str, *, asked: bool) -> None:
+        self._link, self._asked = link, asked
+        self._live = Live(console=console, refresh_per_second=8, transient=False, vertical_overflow="ellipsis")
         self._spinner = Spinner("dots", style="cyan")
 
     def show(self, seen: Seen) -> None:
         """The newest state is drawn."""
-        self._live.update(screen(seen, self._link, self._spinner))
+        self._live.update(screen(seen, self._link, self._spinner, asked=self._asked))
 
     def __enter__(self) -> Self:
         """Drawing begins."""
@@ -107,11 +107,11 @@ class LineDisplay:
 
 def display(link: str, *, asked: bool = True) -> Display:
     """The display that fits where stderr goes. `asked`: a person has to approve."""
-    return LiveDisplay(err(), link) if is_live() else LineDisplay(err(), link, asked=asked)
+    return LiveDisplay(err(), link, asked=asked) if is_live() else LineDisplay(err(), link, asked=asked)
 
 
-def screen(seen: Seen, link: str, spinner: Spinner | None = None) -> RenderableType:
-    """The whole picture of an execution."""
+def screen(seen: Seen, link: str, spinner: Spinner | None = None, *, asked: bool = True) -> RenderableType:
+    """The whole picture of an execution. `asked`: a person has to approve."""
     snapshot = seen.snapshot
     parts: list[RenderableType] = []
     if snapshot is None or snapshot.plan is None or snapshot.state is None:
@@ -120,7 +120,7 @@ def screen(seen: Seen, link: str, spinner: Spinner | None = None) -> RenderableT
         plan, state = snapshot.plan, snapshot.state
         parts += [_heading(plan, state), Text(), _steps(plan, state, spinner)]
         parts += [Text(f"⚠ {seen.trouble}", style="yellow")] if seen.trouble else []
-        for block in (_found(plan, state), _question(state), _commands(snapshot)):
+        for block in (_found(plan, state), _question(state), _commands(snapshot, asked=asked)):
             parts += [Text(), *block] if block else []
     return Group(*parts, Text(), Text(link, style="dim", overflow="fold"), Text())
 
@@ -225,8 +225,8 @@ def _question(state: ExecutionState) -> list[RenderableType]:
     return [Text(f" Waiting for a human, {left} left:", style="bold yellow"), Text(f" {state.waiting.why}")]
 
 
-def _commands(snapshot: Snapshot) -> list[RenderableType]:
-    found = what_next.commands(snapshot)
+def _commands(snapshot: Snapshot, *, asked: bool) -> list[RenderableType]:
+    found = what_next.commands(snapshot) if asked or "approve" not in snapshot.may else []
     if not found:
         return []
     table = Table.grid(padding=(0, 2))

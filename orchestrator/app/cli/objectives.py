@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from orchestrator.app.report.data_loss import data_loss
-from orchestrator.app.report.facts import gather
+from orchestrator.app.report import build
 from orchestrator.app.report.model import Verdict
-from orchestrator.app.report.recovery import recovery
 from orchestrator.domain.durations import show
 from orchestrator.domain.errors import TideoverError
 from orchestrator.domain.record import ExecutionRecord
@@ -17,8 +15,8 @@ from orchestrator.runtime.journal import SqliteJournal
 
 def missed(record: ExecutionRecord) -> tuple[str, ...]:
     """Each objective that was missed, or that cannot be shown to be met; one line each."""
-    facts = gather(record)
-    found, lost = recovery(facts), data_loss(facts)
+    report = build(record)
+    found, lost = report.recovery, report.loss
     lines = []
     if found.verdict is Verdict.MISSED and found.achieved is not None and found.target is not None:
         lines.append(f"RTO {show(found.target)}: served again after {show(round(found.achieved, 1))}")

@@ -14,6 +14,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 from rich.markup import escape
+from temporalio.runtime import LogForwardingConfig, LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
 
 from orchestrator.app.cli import what_next
 from orchestrator.app.cli.exits import ExitCode, Stopped
@@ -65,7 +66,7 @@ def demo(
     binary = find_binary(_step)
     with DemoWorld(directory, _step, port) as world:
         os.environ.update(world.environment)  # where this process, which is the worker, finds Route 53
-        logging.basicConfig(filename=world.directory / "worker.log", level=logging.WARNING)
+        _log_to(world.directory / "worker.log")
         settings = _settings(world)
 
         async def story() -> ExitCode:
@@ -179,6 +180,14 @@ class _Approves:
         if seen.plan and seen.state:
             accepted = what_next.loss_to_accept(seen.plan, seen.state)
             await executions.say(handle, what_next.approve("demo", seen.plan, accepted))
+
+
+def _log_to(file: Path) -> None:
+    """What Temporal's SDK says stands in `file`, and not between the lines of the story."""
+    logging.basicConfig(filename=file, level=logging.WARNING)
+    forwarded = LogForwardingConfig(logger=logging.getLogger("temporalio.core"))
+    config = LoggingConfig(filter=TelemetryFilter(core_level="WARN", other_level="ERROR"), forwarding=forwarded)
+    Runtime.set_default(Runtime(telemetry=TelemetryConfig(logging=config)))
 
 
 def _settings(world: DemoWorld) -> Settings:

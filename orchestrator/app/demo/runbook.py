@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import io
-from importlib.resources import files
-from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 
 from orchestrator.app.demo.cluster import Server
+from orchestrator.app.examples import example
 
 NAME = "demo.yaml"
 DATABASE_CREDENTIALS, DNS_CREDENTIALS = "demo-db", "demo-dns"
@@ -19,7 +18,7 @@ DATABASE_CREDENTIALS, DNS_CREDENTIALS = "demo-db", "demo-dns"
 def concrete(servers: dict[str, Server], agent: Path) -> str:
     """The example's text, with `servers` (by site) and the fence agent in place of the fixed ones."""
     yaml = YAML()
-    document: Any = yaml.load(_file().read_text())
+    document: Any = yaml.load(example(NAME).read_text())
     for site, server in servers.items():
         host, place = server.host, document["components"]["db"]["at"][site]
         place["host"], place["port"] = server.address, server.port
@@ -35,10 +34,3 @@ def concrete(servers: dict[str, Server], agent: Path) -> str:
     text = io.StringIO()
     yaml.dump(document, text)
     return text.getvalue()
-
-
-def _file() -> Traversable:
-    """In an installed wheel the runbooks lie inside of the package, in a checkout beside it."""
-    package = files("orchestrator.app")
-    installed = package / "runbooks" / NAME
-    return installed if installed.is_file() else Path(str(package)).parents[1] / "runbooks" / NAME

@@ -1,0 +1,266 @@
+"""`status`: who is primary and by which evidence, what the ledger knows, and what may be done now. It only reads."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from orchestrator.app.cli import what_next
+from orchestrator.app.cli.exits import ExitCode
+from orchestrator.app.cli.flags import NO_FLAGS, Flags
+from orchestrator.app.cli.terminal import Output, data, out, say
+from orchestrator.app.connection import connect
+from orchestrator.app.executions import Executions
+from orchestrator.app.library import RunbookLibrary
+from orchestrator.app.registry import catalog
+from orchestrator.app.settings import Settings
+from orchestrator.app.situation import Situation, look
+from orchestrator.domain.catalog import DnsPlace
+from orchestrator.domain.component_types import TYPES
+from orchestrator.domain.durations import show
+from orchestrator.domain.errors import JournalUnavailable, NotFoundLocally, TideoverError
+from orchestrator.domain.runbook import Runbook
+from orchestrator.domain.world import Holder, Reading, Records
+from orchestrator.runtime.adapters import Adapters
+from orchestrator.runtime.credentials import ProfileCredentials
+from orchestrator.runtime.group import Group
+from orchestrator.runtime.journal import SqliteJournal
+from workflows.messages import Snapshot
+
+TEMPORAL_PATIENCE = 3.0
+"""Seconds for Temporal to answer: without it the rest is told all the same."""
+
+MEANS = {
+    "planned": "move to {to}, losing nothing",
+    "forced": "fence the other site and promote {to}",
+    "reprotect": "make {to} a standby again",
+}
+
+
+@dataclass(frozen=True)
+class Running:
+    """What Temporal knows. `trouble`: why it could not tell."""
+
+    seen: Snapshot | None = None
+    link: str = ""
+    trouble: str = ""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the picture. `mark`: ok, warn, bad or plain."""
+
+    mark: str
+    name: str
+    text: str
+
+
+def status(runbook: str | None = None, /, *, output: Output = "text", flags: Flags = NO_FLAGS) -> ExitCode:
+    """Tell who is primary, by which evidence, how far the standby is behind, and what may be done now.
+
+    Parameters
+    ----------
+    runbook
+        The name of a runbook; every runbook of the library where it is not given.
+    output
+        How to print it.
+    """
+    settings = flags.settings()
+    library = RunbookLibrary(settings.runbooks, catalog())
+    names = [runbook] if runbook else library.names()
+    if not names:
+        raise NotFoundLocally(f"there is no runbook in {', '.join(map(str, settings.runbooks))}: see `tideover init`")
+    pictures = [_picture(library.runbook(name), settings) for name in names]
+    if output == "json":
+        data(json.dumps([_as_json(found, running) for found, running in pictures], indent=2))
+    else:
+        console = out()
+        for found, running in pictures:
+            _print_markdown(found, running) if output == "markdown" else _print(console, found, running)
+    split = any(len(found.primaries(c)) > 1 for found, _ in pictures for c in _writers(found))
+    return ExitCode.HUMAN_NEEDED if split else ExitCode.DONE
+
+
+def _picture(runbook: Runbook, settings: Settings) -> tuple[Situation, Running]:
+    try:
+        journal = SqliteJournal(settings.journal)
+        record, journal_id = Group(journal, runbook.runbook).record(), journal.id
+    except JournalUnavailable as error:
+        say(str(error))
+        record, journal_id = None, "none"
+    adapters = Adapters(catalog(), ProfileCredentials(settings.credentials))
+    return look(runbook, adapters, record, journal_id), asyncio.run(_running(runbook.runbook, settings.ui))
+
+
+async def _running(group: str, ui: str) -> Running:
+    try:
+        async with asyncio.timeout(TEMPORAL_PATIENCE):
+            executions = Executions(await connect(), ui)
+            handle = await executions.find(group)
+            if not await executions.is_running(handle):
+                return Running()
+            seen = await executions.look(handle)
+            return Running(seen.snapshot, executions.link(handle), seen.trouble)
+    except NotFoundLocally:
+        return Running()
+    except TimeoutError:
+        return Running(trouble=f"Temporal did not answer within {TEMPORAL_PATIENCE:g}s")
+    except TideoverError as error:
+        return Running(trouble=str(error))
+
+
+def lines(found: Situation, running: Running) -> Iterator[Line]:
+    """Everything to tell, in the order in which it matters."""
+    for name in _writers(found):
+        yield from _servers(found, name)
+    for name, spec in found.specs.items():
+        if spec.site is None:
+            yield _shared(found, name)
+    for name in found.specs:
+        if ":" in name:
+            yield _line(found, name, "fence")
+    yield from _ledger(found, running)
+
+
+def commands(found: Situation, running: Running) -> list[tuple[str, str]]:
+    """What may be done now, as (command, meaning)."""
+    group = found.runbook.runbook
+    if running.seen:
+        return [(f"tideover follow {group}", "watch it"), *what_next.commands(running.seen)]
+    allowed = [move for move in found.moves if not move.blocked]
+    planned = {move.to for move in allowed if move.mode == "planned"}
+    told = []
+    for move in allowed:
+        if move.mode == "forced" and move.to in planned:
+            continue
+        run = f"tideover run {group} --to {move.to} --mode {move.mode}"
+        told.append((run if move.mode != "reprotect" else f"tideover failback {group} --reprotect-only",
+                     MEANS[move.mode].format(to=move.to)))  # fmt: skip
+    return told
+
+
+def _servers(found: Situation, name: str) -> Iterator[Line]:
+    primaries = found.primaries(name)
+    if len(primaries) > 1:
+        yield Line("bad", "SPLIT", f"{name} takes writes at {' and at '.join(primaries)}: stop one of them now")
+    for site in found.runbook.direction:
+        line = _line(found, f"{name}@{site}", found.role(name, site) or "unknown")
+        loss = found.loss(name, site)
+        behind = f"; if {found.runbook.other(site)} were lost now: {loss}" if loss else ""
+        within = loss is None or loss.within(found.runbook.objectives.rpo)
+        yield Line(line.mark if within else "warn", line.name, f"{name} at {site}: {line.text}{behind}")
+    if not primaries and found.record and name in found.record.holders:
+        yield Line("warn", "last known", f"{name} was last proven primary at {found.record.holders[name]}")
+
+
+def _shared(found: Situation, name: str) -> Line:
+    line = _line(found, name, name)
+    reading = found.readings.get(name)
+    site = _pointed_at(found, name, reading) if reading else None
+    return Line(line.mark, line.name, f"at {site}: {line.text}" if site else line.text)
+
+
+def _pointed_at(found: Situation, name: str, reading: Reading) -> str | None:
+    """The site that a shared resource leads to."""
+    for state in reading.states:
+        if isinstance(state, Holder):
+            return state.site
+        if isinstance(state, Records):
+            for site, place in found.specs[name].places.items():
+                known = {key: value for key, value in place.items() if key in DnsPlace.model_fields}
+                if DnsPlace(**known).records(state.ttl).records == state.records:
+                    return site
+    return None
+
+
+def _line(found: Situation, resource: str, name: str) -> Line:
+    reading, error = found.readings.get(resource), found.errors.get(resource)
+    if reading is None:
+        return Line("bad", name, f"{_place(resource)}{error.why if error else 'not read'}")
+    states = ", ".join(str(state) for state in reading.states) or "nothing"
+    warned = "".join(f"; {warning}" for warning in reading.warnings)
+    return Line("warn" if warned else "ok", name, f"{_place(resource)}{states}, says {reading.authority}{warned}")
+
+
+def _place(resource: str) -> str:
+    return f"{resource}: " if ":" in resource else ""
+
+
+def _ledger(found: Situation, running: Running) -> Iterator[Line]:
+    record = found.record
+    if record is None:
+        yield Line("warn", "ledger", "there is no journal here")
+    else:
+        for resource, site in record.fenced.items():
+            yield Line("warn", "fenced", f"{resource} at {site}, until it is rebuilt or unfenced")
+        for doubt in record.doubts:
+            yield Line("bad", "in doubt", f"{doubt.want} was requested by {doubt.attempt} and may still take effect")
+        held = f"held by {record.execution}" if record.execution else "held by nobody"
+        gone = record.execution is not None and running.seen is None and not running.trouble
+        left = ", which runs no more: `tideover doctor` says what is left to do" if gone else ""
+        yield Line("warn" if gone else "plain", "ledger", f"epoch {record.epoch}, {held}{left}")
+    if running.trouble:
+        yield Line("warn", "Temporal", running.trouble)
+    elif running.seen and running.seen.state:
+        yield Line("plain", "Temporal", f"{running.seen.state.execution} runs: {running.link}")
+    else:
+        yield Line("plain", "Temporal", "nothing runs")
+
+
+def _writers(found: Situation) -> list[str]:
+    components = found.runbook.components.items()
+    return [name for name, component in components if TYPES[component.type].writers == "one"]
+
+
+def _title(found: Situation) -> str:
+    objectives = found.runbook.objectives
+    rto = f"RTO {show(objectives.rto)}, " if objectives.rto is not None else ""
+    return f"{found.runbook.failover}   {rto}RPO {show(objectives.rpo)}"
+
+
+def _print(console: Console, found: Situation, running: Running) -> None:
+    marks = {"ok": "[green]✔[/]", "warn": "[yellow]![/]", "bad": "[bold red]✘[/]", "plain": " "}
+    console.print(f"[bold]{found.runbook.runbook}[/]   [dim]{escape(_title(found))}[/]\n")
+    table = Table.grid(padding=(0, 1))
+    for column in ("mark", "name"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("text", overflow="fold")
+    for line in lines(found, running):
+        text = f"[bold red]{escape(line.text)}[/]" if line.mark == "bad" else escape(line.text)
+        table.add_row(marks[line.mark], f"[bold]{escape(line.name)}[/]", text)
+    console.print(table)
+    possible = commands(found, running)
+    console.print("\n[bold]You can[/]" if possible else "\n[bold]Nothing can be started now:[/]")
+    for command, meaning in possible:
+        console.print(f"  [cyan]{escape(command)}[/]   [dim]{escape(meaning)}[/]", soft_wrap=True)
+    for move in () if possible else found.moves:
+        more = f" (and {len(move.blocked) - 1} more)" if len(move.blocked) > 1 else ""
+        console.print(f"  [dim]{move.mode} to {move.to}:[/] {escape(move.blocked[0])}{more}", soft_wrap=True)
+    console.print()
+
+
+def _print_markdown(found: Situation, running: Running) -> None:
+    told = [f"### {found.runbook.runbook}", "", "| | | |", "|---|---|---|"]
+    told += [f"| {line.mark} | {line.name} | {line.text} |" for line in lines(found, running)]
+    told += ["", "**What you can do now**", ""]
+    told += [f"- `{command}` {meaning}" for command, meaning in commands(found, running)]
+    data("\n".join(told))
+
+
+def _as_json(found: Situation, running: Running) -> dict[str, object]:
+    return {
+        "runbook": found.runbook.runbook,
+        "primaries": {name: found.primaries(name) for name in _writers(found)},
+        "readings": {name: reading.model_dump(mode="json") for name, reading in found.readings.items()},
+        "errors": {name: error.model_dump(mode="json") for name, error in found.errors.items()},
+        "ledger": found.record.model_dump(mode="json") if found.record else None,
+        "temporal": {"running": running.seen is not None, "link": running.link, "trouble": running.trouble},
+        "moves": [{"mode": m.mode, "to": m.to, "blocked": list(m.blocked)} for m in found.moves],
+        "commands": [command for command, _ in commands(found, running)],
+    }

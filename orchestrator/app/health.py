@@ -1,0 +1,191 @@
+"""What a failover needs, checked one by one: each check is a line that says what was found and the way out."""
+
+from __future__ import annotations
+
+import importlib
+import shutil
+import stat
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from orchestrator.app.connection import is_gone, unknown_search_attributes
+from orchestrator.app.executions import Executions
+from orchestrator.app.library import RunbookLibrary
+from orchestrator.app.runbook_text import read
+from orchestrator.app.settings import HERE, Settings
+from orchestrator.domain.catalog import Catalog
+from orchestrator.domain.errors import NotFoundLocally, TideoverError
+from orchestrator.domain.ledger import GroupRecord
+from orchestrator.domain.resolving import resolve
+from orchestrator.domain.runbook import Runbook
+from orchestrator.runtime import audit
+from orchestrator.runtime.credentials import ProfileCredentials
+from orchestrator.runtime.group import Group
+from orchestrator.runtime.journal import SqliteJournal
+
+Level = Literal["ok", "warn", "fail"]
+
+SLOW_WRITE = 0.25
+"""Seconds for one durable write above which each step of a failover is held up."""
+
+NOT_DURABLE = frozenset({"tmpfs", "ramfs"})
+_PROBE = "doctor/last"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at. `way_out`: what to do; empty where nothing is wrong."""
+
+    level: Level
+    name: str
+    found: str
+    way_out: str = ""
+
+
+def local(settings: Settings, catalog: Catalog) -> Iterator[Check]:
+    """Everything on this host: settings, journal, credentials, runbooks and what they need."""
+    yield Check("ok", "settings", f"from {HERE}" if HERE.is_file() else "defaults and the environment")
+    yield from journal(settings.journal)
+    yield _credentials_file(settings.credentials)
+    library = RunbookLibrary(settings.runbooks, catalog)
+    if not library.names():
+        where = ", ".join(map(str, settings.runbooks))
+        yield Check("fail", "runbooks", f"none in {where}", "`tideover init` makes some to start from")
+    for name in library.names():
+        yield from _runbook(library.path(name), catalog, settings)
+
+
+def journal(path: Path) -> Iterator[Check]:
+    """The journal can be read and durably written, and its audit trail is whole."""
+    try:
+        found = SqliteJournal(path)
+        began = time.monotonic()
+        version = found.read(_PROBE).get(_PROBE, ("", 0))[1]
+        if not found.swap((_PROBE, f"{time.time():.0f}", version)):
+            yield Check("warn", "journal", "somebody else wrote to it at the same moment", "look again")
+            return
+        took = time.monotonic() - began
+        broken = audit.verify(found)
+    except TideoverError as error:
+        yield Check("fail", "journal", str(error), "`tideover init` makes a first one; a lost one must be restored")
+        return
+    kind = _filesystem(path)
+    if kind in NOT_DURABLE:
+        yield Check("warn", "journal", f"{path} is on {kind}: it is lost with the power", "put it on a disk")
+    elif took > SLOW_WRITE:
+        yield Check("warn", "journal", f"a durable write took {took:.2f} s", "put it on a faster disk")
+    else:
+        yield Check("ok", "journal", f"{path} ({found.id[:8]}), a durable write took {took * 1000:.0f} ms")
+    if broken:
+        yield Check("fail", "audit trail", broken, "it was changed by another hand: keep a copy, and find out whose")
+    else:
+        yield Check("ok", "audit trail", f"{sum(1 for _ in audit.entries(found))} entries, the chain verifies")
+
+
+async def temporal(connected: Callable[[], Awaitable[Executions]], settings: Settings) -> list[Check]:
+    """The server answers, knows our search attributes, and a worker polls; no group is held by what has ended."""
+    try:
+        executions = await connected()
+        missing, workers = await unknown_search_attributes(executions.client), await executions.workers()
+    except TideoverError as error:
+        return [Check("fail", "Temporal", str(error), "executions cannot be started; `tideover status` works without")]
+    target = executions.client.service_client.config.target_host
+    checks = [Check("ok", "Temporal", f"answers at {target}, namespace {executions.client.namespace}")]
+    if missing:
+        way_out = "a worker registers them when it starts: start one with `tideover worker`"
+        checks.append(Check("fail", "search attributes", f"the server lacks {', '.join(missing)}", way_out))
+    if workers:
+        checks.append(Check("ok", "worker", f"{', '.join(workers)} polls {executions.queue!r}"))
+    else:
+        checks.append(Check("fail", "worker", f"none polls {executions.queue!r}", "start one with `tideover worker`"))
+    return [*checks, *await _held(executions, settings.journal)]
+
+
+async def _held(executions: Executions, path: Path) -> list[Check]:
+    """A group that is held by an execution which has ended, as after a Terminate: what is left to do."""
+    try:
+        groups = _held_groups(path)
+    except TideoverError:
+        return []  # the journal's own check has told
+    checks = []
+    for name, record in groups.items():
+        if record.execution is None:
+            continue
+        link = executions.link_to(record.execution.id)
+        if await is_gone(executions.client, record.execution.id):
+            found = f"held by {record.execution}, which has ended without its end; {_left_to_do(record)}"
+            way_out = f"`tideover status {name}`; the next execution takes the group over, with all of this; {link}"
+            checks.append(Check("fail", name, found, way_out))
+        else:
+            checks.append(Check("ok", name, f"{record.execution} runs: {link}"))
+    return checks
+
+
+def _credentials_file(path: Path) -> Check:
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+    except OSError:
+        return Check("warn", "credentials", f"there is no {path}", "secrets come from TIDEOVER_SECRET_* alone")
+    if mode & 0o077:
+        return Check("fail", "credentials", f"{path} has mode {mode:04o}: others can read it", f"chmod 600 {path}")
+    return Check("ok", "credentials", f"{path} has mode {mode:04o}")
+
+
+def _runbook(path: Path, catalog: Catalog, settings: Settings) -> Iterator[Check]:
+    text = read(path, catalog)
+    if text.runbook is None or text.findings:
+        count = len(text.findings)
+        yield Check("fail", path.stem, f"{count} findings, the first: {text.findings[0]}", f"`tideover lint {path}`")
+        return
+    lacking = list(_lacking(text.runbook, catalog, ProfileCredentials(settings.credentials)))
+    yield from (Check("fail", path.stem, found, way_out) for found, way_out in lacking)
+    if not lacking:
+        yield Check("ok", path.stem, "no findings; its tools and credentials are here")
+
+
+def _lacking(runbook: Runbook, catalog: Catalog, credentials: ProfileCredentials) -> Iterator[tuple[str, str]]:
+    """(what is not here, the way out): libraries, fence agents and credential profiles."""
+    specs = resolve(runbook, catalog).specs.values()
+    for module, kind in sorted({(catalog.get(spec.type).adapter.partition(":")[0], spec.type) for spec in specs}):
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            yield f"{kind} needs {error.name}", f"install the extra {kind.partition('.')[0]!r}"
+    agents = {str(place["agent"]) for spec in specs for place in spec.places.values() if "agent" in place}
+    for agent in sorted(agents):
+        if not shutil.which(agent):
+            yield f"the fence agent {agent} is not on PATH", "install it (Debian: the package fence-agents)"
+    for profile in sorted({spec.credentials for spec in specs if spec.credentials}):
+        try:
+            credentials.resolve(profile)
+        except NotFoundLocally as error:
+            yield str(error), "add the profile"
+
+
+def _left_to_do(record: GroupRecord) -> str:
+    """What an execution that ended without its end left behind."""
+    doubts = [f"{doubt.want} may still take effect" for doubt in record.doubts]
+    fenced = [f"{resource} is fenced" for resource in record.fenced]
+    return "; ".join([*doubts, *fenced]) or "nothing was requested"
+
+
+def _filesystem(path: Path) -> str:
+    """The kind of file system that holds `path`; empty where the kernel does not tell."""
+    try:
+        mounts = [line.split()[1:3] for line in Path("/proc/self/mounts").read_text().splitlines()]
+    except OSError:
+        return ""
+    where = path.resolve()
+    holding = [(point, kind) for point, kind in mounts if where.is_relative_to(point)]
+    return max(holding, key=lambda found: len(found[0]), default=("", ""))[1]
+
+
+def _held_groups(path: Path) -> dict[str, GroupRecord]:
+    """Every group that an execution holds, by the journal."""
+    found = SqliteJournal(path)
+    names = [key.removeprefix("group/") for key in found.read("group/")]
+    records = {name: Group(found, name).record() for name in names}
+    return {name: record for name, record in records.items() if record.execution}
