@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import importlib
+import traceback
+from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
 from orchestrator.domain.catalog import Catalog
-from orchestrator.domain.errors import Misconfigured, NotFoundLocally
+from orchestrator.domain.errors import Doubtful, Misconfigured, NotFoundLocally, TideoverError
 from orchestrator.domain.plan import ResourceSpec
-from orchestrator.ports import Binding, Credentials, Resource
+from orchestrator.domain.world import Reading, State
+from orchestrator.ports import Binding, Call, Credentials, Resource
 
 
 class Adapters:
@@ -39,8 +42,37 @@ class Adapters:
             raise Misconfigured(why) from error
         except (LookupError, NotFoundLocally, ValidationError) as error:
             raise Misconfigured(f"{spec.id} cannot be reached from here: {_line(error)}") from error
-        resource: Resource = adapter(binding)
-        return resource
+        return _Contained(spec.id, adapter(binding))
+
+
+class _Contained:
+    """A resource whose unforeseen errors are Doubtful, and told without their text: it may hold a secret (I14)."""
+
+    def __init__(self, name: str, inner: Resource) -> None:
+        self._name, self._inner = name, inner
+
+    def observe(self) -> Reading:
+        """What the adapter reads. Raises ProviderError and nothing else."""
+        try:
+            return self._inner.observe()
+        except TideoverError:
+            raise
+        except Exception as error:  # noqa: BLE001 -- whatever an SDK or a bug raises
+            raise Doubtful(self._unforeseen(error)) from None
+
+    def apply(self, desired: State, observed: Reading, call: Call) -> None:
+        """What the adapter does. Raises ProviderError or GuardRefused and nothing else."""
+        try:
+            self._inner.apply(desired, observed, call)
+        except TideoverError:
+            raise
+        except Exception as error:  # noqa: BLE001 -- whatever an SDK or a bug raises
+            raise Doubtful(self._unforeseen(error)) from None
+
+    def _unforeseen(self, error: Exception) -> str:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{Path(place.filename).name}:{place.lineno}"
+        return f"{self._name}: an error that its adapter does not foresee, {type(error).__name__} at {where}: report it"
 
 
 def _line(error: Exception) -> str:
