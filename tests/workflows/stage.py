@@ -185,6 +185,10 @@ class WorkerProcess:
         """Its process ID, as the world notes it."""
         return self.process.pid
 
+    def command_line(self) -> str:
+        """What the process list shows of it."""
+        return Path(f"/proc/{self.pid}/cmdline").read_text()
+
     def kill(self) -> None:
         """It is gone, without a last word."""
         self.process.kill()
