@@ -266,7 +266,8 @@ class ExecutionWorkflow:
         self._inbox.append(Ended(attempt=order.attempt, outcome=reply.outcome, at=workflow.time()))
 
     async def _claim(self, plan: Plan) -> None:
-        request = ClaimRequest(plan=plan, execution=self._now.execution, read_at=self._now.read_at)
+        settled = {r: at for r, at in self._now.read_at.items() if self._now.readings[r].states}
+        request = ClaimRequest(plan=plan, execution=self._now.execution, read_at=settled)
         try:
             reply = await workflow.execute_activity(
                 "claim", request, result_type=ClaimReply, start_to_close_timeout=timedelta(seconds=30),

@@ -39,11 +39,12 @@ class Phase(StrEnum):
 
 
 class Progress(Frozen):
-    """The state of one attempt. `requested_at`: when the change was accepted or fell into doubt."""
+    """The state of one attempt. `requested_at`: when the change was accepted, or fell into doubt and `doubt` says why."""
 
     goal: Goal
     phase: Phase = Phase.LOOKING
     requested_at: float | None = None
+    doubt: str = ""
     last: str = "nothing was read yet"
 
 
@@ -109,6 +110,10 @@ class TimeUp(Frozen):
 Call = Look | Change
 Reply = Saw | Blind | Accepted | NotSent | InDoubt | TimeUp
 
+GIVE_UP = 10.0
+"""Seconds for which a request in doubt may show another definite state before it is left as Unknown: the next method
+must not wait out the whole time of one that has failed."""
+
 POLL = 0.1
 """Seconds between two looks."""
 
@@ -161,18 +166,28 @@ def _reading_back(progress: Progress, reply: Reply) -> tuple[Progress, Call | Ou
     match reply:
         case Saw(reading=reading, began=began) if reading.satisfies(goal.desired) and (asked is None or began >= asked):
             return progress, Done(evidence=_evidence(goal, reading, began, asked), changed=True)
+        case Saw(reading=reading, began=began) if _did_not_happen(progress, reading, began):
+            still = reading.state(goal.desired.kind)
+            return progress, Unknown(why=f"{progress.doubt}; {still} is still read {GIVE_UP:g}s later")
         case Saw(reading=reading):
             seen = "; ".join(str(state) for state in reading.states) or "nothing"
             return progress.model_copy(update={"last": f"last read: {seen}"}), Look(after=POLL)
         case Blind(why=why):
             return progress.model_copy(update={"last": why}), Look(after=POLL)
         case _:
-            sent = "accepted" if progress.phase is Phase.READING_BACK else "sent, or maybe"
+            sent = "accepted" if progress.phase is Phase.READING_BACK else f"sent, or maybe ({progress.doubt}),"
             return progress, Unknown(why=f"{goal.desired} was {sent} but never read back: {progress.last}")
 
 
-def _to(progress: Progress, phase: Phase, requested_at: float | None = None, last: str | None = None) -> Progress:
-    return progress.model_copy(update={"phase": phase, "requested_at": requested_at, "last": last or progress.last})
+def _did_not_happen(progress: Progress, reading: Reading, began: float) -> bool:
+    """True where a request in doubt has left another definite state standing; a passing state is waited for."""
+    other = reading.state(progress.goal.desired.kind)
+    in_doubt = progress.phase is Phase.IN_DOUBT and progress.requested_at is not None
+    return in_doubt and other is not None and began > (progress.requested_at or 0.0) + GIVE_UP
+
+
+def _to(progress: Progress, phase: Phase, requested_at: float | None = None, doubt: str = "") -> Progress:
+    return progress.model_copy(update={"phase": phase, "requested_at": requested_at, "doubt": doubt})
 
 
 def _evidence(goal: Goal, reading: Reading, read_at: float, requested_at: float | None) -> Evidence:

@@ -64,6 +64,7 @@ RESOURCES: tuple[ResourceType, ...] = (
         name="aws.ec2_instance",
         serves="machine",
         adapter="providers.aws.ec2_instance:Ec2Instance",
+        late_effect=SIGNATURE_LIFETIME,  # a stop that was accepted is seen as `stopping`, which is no settled state
         place=InstancePlace,
         selectors=frozenset({"aws"}),
     ),

@@ -58,7 +58,7 @@ class Machine:
             facts={"exit": str(ended.code)},
         )
 
-    def apply(self, desired: State, observed: Reading, call: Call) -> None:  # noqa: ARG002  the agent looks first itself
+    def apply(self, desired: State, observed: Reading, call: Call) -> None:
         """The agent was asked once to switch. Any failure after its start proves nothing and is Doubtful."""
         if not isinstance(desired, Power):
             msg = f"{self.authority} sets power and cannot make it {desired}"

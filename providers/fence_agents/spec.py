@@ -68,6 +68,10 @@ class MachinePlace(Settings):
         return self
 
 
+LATE_EFFECT = 600.0
+"""Seconds. An agent is killed at its time-out and its device is asked over one short session; ten minutes leave room
+for devices that switch with a delay of their own. Do not use this adapter with one whose delay is longer."""
+
 RESOURCES: tuple[ResourceType, ...] = (
     ResourceType(
         name="fence_agents.machine",
@@ -76,6 +80,6 @@ RESOURCES: tuple[ResourceType, ...] = (
         place=MachinePlace,
         selectors=frozenset({"on-prem"}),
         # A controller may carry out a request after its answer was lost; no agent declares a bound.
-        late_effect=None,
+        late_effect=LATE_EFFECT,
     ),
 )

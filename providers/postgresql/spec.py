@@ -43,6 +43,11 @@ class PostgresqlPlace(Settings):
     config_file: str | None = None
 
 
+LATE_EFFECT = 600.0
+"""Seconds. A statement that reached the server runs at once, a command over SSH is ended by the far side at its limit
+(stop and start: 300 s at most); the rest is allowance for what the network may hold back."""
+
+
 class QuerySettings(PostgresqlSettings):
     """The keys of a verification with `sql:`, beside those of the component that it names.
 
@@ -59,6 +64,7 @@ RESOURCES: tuple[ResourceType, ...] = (
         name="postgresql.server",
         serves="postgresql",
         adapter="providers.postgresql.server:Server",
+        late_effect=LATE_EFFECT,
         settings=PostgresqlSettings,
         place=PostgresqlPlace,
     ),

@@ -69,7 +69,7 @@ def _look(plan: Plan, state: ExecutionState, event: LookStarted | Checked | Look
         case LookStarted():
             return _look_started(state, event)
         case Checked():
-            return _checked(state, event)
+            return _checked(plan, state, event)
         case Looked():
             return _looked(plan, state, event)
 
@@ -83,8 +83,10 @@ def _look_started(state: ExecutionState, event: LookStarted) -> ExecutionState:
     return _set(state, event.step, moved(record, "issue", started_at=event.at, tries=record.tries + 1))
 
 
-def _checked(state: ExecutionState, event: Checked) -> ExecutionState:
+def _checked(plan: Plan, state: ExecutionState, event: Checked) -> ExecutionState:
+    settled = {resource: event.at for resource, reading in event.readings.items() if reading.states}
     update = {
+        "record": ledger.settle_all(state.record, plan, settled),
         "found": {**state.found, **event.readings},
         "readings": {**state.readings, **event.readings},
         "read_at": {**state.read_at, **dict.fromkeys(event.readings, event.at)},
@@ -138,7 +140,7 @@ def _issued(plan: Plan, state: ExecutionState, event: Issued) -> ExecutionState:
     request = Request(
         attempt=attempt, want=want, before=before_of(state, want.resource, want.desired.kind), at=event.at
     )
-    entered = ledger.enter(state.record, request, plan.digest)
+    entered = ledger.enter(state.record, request, state.execution.plan)
     # The engine assumes the worst from here on; where the ledger refuses, the real guard will refuse as well.
     record = state.record if isinstance(entered, str) else entered
     attempted = state.attempted | {want.resource}
