@@ -39,7 +39,7 @@ class Phase(StrEnum):
 
 
 class Progress(Frozen):
-    """The state of one attempt. `requested_at`: when the change was accepted, or fell into doubt and `doubt` says why."""
+    """The state of one attempt. `requested_at`: when the change was accepted, or fell into doubt; `doubt` says why."""
 
     goal: Goal
     phase: Phase = Phase.LOOKING
