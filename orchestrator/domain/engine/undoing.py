@@ -5,7 +5,7 @@ from __future__ import annotations
 from orchestrator.domain.ledger import promotion_issued
 from orchestrator.domain.plan import Plan, Step, Want
 from orchestrator.domain.state import ExecutionState, Status, Undo
-from orchestrator.domain.world import Power, State
+from orchestrator.domain.world import Holder, Power, Records, State
 
 
 def unsafe(state: ExecutionState) -> str | None:
@@ -20,7 +20,9 @@ def undo_list(plan: Plan, state: ExecutionState) -> tuple[Undo, ...]:
     """Every resource that this execution touched, the last touched first, with the state it shall go back to.
 
     It covers every request that was issued, by any method and with any outcome but "surely not sent"; `before`, not
-    "on", is what is restored. A resource whose `before` is not known cannot be in it: see `unrestorable`.
+    "on", is what is restored. What only points clients somewhere comes after all else: a machine without power cannot
+    take its address back, and a standby that refuses serves clients better than a server that is not there yet (I10).
+    A resource whose `before` is not known cannot be in it: see `unrestorable`.
     """
     undos: dict[str, Undo] = {}
     for (resource, kind), step in _touched(plan, state).items():
@@ -29,7 +31,7 @@ def undo_list(plan: Plan, state: ExecutionState) -> tuple[Undo, ...]:
             spec = plan.resources[resource]
             want = Want(resource=resource, component=spec.component, site=spec.site, desired=before)
             undos[resource] = Undo(step=step, want=want)
-    return tuple(undos.values())
+    return tuple(sorted(undos.values(), key=lambda undo: isinstance(undo.want.desired, Holder | Records)))
 
 
 def unrestorable(plan: Plan, state: ExecutionState) -> tuple[str, ...]:
