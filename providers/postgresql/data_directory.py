@@ -42,6 +42,12 @@ class Found:
         return self.state in ("shut down in recovery", "in archive recovery")
 
     @property
+    def ended_as_primary(self) -> bool:
+        """True where it was a primary when it was shut down, or when it crashed with nothing done to it since."""
+        crashed = not self.latched and self.state in ("in production", "in crash recovery", "shutting down")
+        return not self.running and not self.broken and (crashed or self.state == "shut down")
+
+    @property
     def identity(self) -> str:
         """The system identifier."""
         return self.control["Database system identifier"]

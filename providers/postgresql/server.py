@@ -106,9 +106,8 @@ class Server:
     # changing
 
     def _become_primary(self, observed: Reading, call: Call) -> None:
-        if observed.state("role") == Role(role="stopped"):
-            self._refuse_another(self._data().look().identity, observed)
-            self._data().start("primary", call)
+        if observed.state("role") in (None, Role(role="stopped")):
+            self._start_as_primary(observed, call)
             return
         with self._endpoint.session(min(call.remaining, _REQUEST_SECONDS)) as session:
             if self._role(session, observed) == "primary":
@@ -116,6 +115,14 @@ class Server:
             call.guard()
             # Not awaited: the first write succeeds before the server's own wait, which polls each 0.1 s, is over.
             session.do("select pg_promote(wait => false)")
+
+    def _start_as_primary(self, observed: Reading, call: Call) -> None:
+        """A standby is refused: started so, and not promoted, it would go on in its old primary's own timeline."""
+        found = self._data().look()
+        self._refuse_another(found.identity, observed)
+        if not found.ended_as_primary:
+            raise Conflict(f"{self._endpoint}: it is down, and was no primary before ({found.state}): rebuild it")
+        self._data().start("primary", call)
 
     def _become_standby(self, observed: Reading, call: Call) -> None:
         if observed.state("role") == Role(role="standby"):

@@ -436,6 +436,27 @@ def test_files_of_another_server_are_not_touched(pair: Pair) -> None:
     assert pair.resource("az-b").observe().state("role") == STANDBY
 
 
+def test_a_crashed_primary_is_started_again_with_all_that_was_committed(pair: Pair) -> None:
+    pair.sql("az-a", "create table before_the_crash ()")
+    crash(pair, "az-a")
+    assert change(pair.resource("az-a"), PRIMARY).state("role") == PRIMARY
+    assert pair.sql("az-a", "select * from before_the_crash") == []
+    assert streams(pair, "az-a", "az-b")
+
+
+@pytest.mark.parametrize("cleanly", [True, False])
+def test_a_standby_that_is_down_is_not_started_as_a_primary(pair: Pair, cleanly: bool) -> None:
+    resource, call = pair.resource("az-b"), RecordedCall()
+    if cleanly:
+        change(resource, STOPPED)
+    else:
+        crash(pair, "az-b")
+    with pytest.raises(Conflict, match="no primary before"):
+        resource.apply(PRIMARY, resource.observe(), call)
+    assert call.guards == 0
+    assert "recovery" in pair.control("az-b", "Database cluster state")
+
+
 def test_a_crashed_server_is_settled_before_it_counts_as_stopped(pair: Pair) -> None:
     pair.sql("az-a", "create table before_the_crash ()")
     crash(pair, "az-a")
