@@ -82,7 +82,7 @@ def watch(lab: Lab) -> Watch:
 @pytest_asyncio.fixture
 async def operation(lab: Lab, temporal_env: EmbeddedServer) -> AsyncIterator[Operation]:
     """The lab's service as Tideover knows it. In the end the audit trail is whole and no secret is anywhere."""
-    executions = Executions(await connect(address=temporal_env.address), temporal_env.ui, Operation.queue())
+    executions = Executions(await connect(address=temporal_env.address), temporal_env.ui)
     operating = Operation(lab, temporal_env.address, executions)
     operating.describe()
     yield operating

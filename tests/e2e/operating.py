@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import uuid
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -73,11 +72,6 @@ class Operation:
     started: list[Handle] = field(default_factory=list)
     logs: list[Path] = field(default_factory=list)
 
-    @staticmethod
-    def queue() -> str:
-        """A task queue that is nobody else's."""
-        return f"lab-{uuid.uuid4().hex}"
-
     @property
     def group(self) -> str:
         """The name of the lab's runbook."""
@@ -90,14 +84,15 @@ class Operation:
 
     @contextmanager
     def worker(self, name: str = "worker") -> Iterator[Worker]:
-        """A worker process, until the block is left."""
+        """`tideover worker`, until the block is left."""
         log = self.lab.directory / f"{name}-process" / "log"
         log.parent.mkdir()
         self.logs.append(log)
-        argv = [sys.executable, "-m", "tests.e2e.working", self.address, self.executions.queue]
+        argv = [sys.executable, "-m", "orchestrator.app.cli", "worker"]
+        environment = {**os.environ, **self.environment, "TEMPORAL_ADDRESS": self.address}
         with log.open("wb") as out:
             process = subprocess.Popen(
-                argv, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env={**os.environ, **self.environment}
+                argv, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=environment
             )
         try:
             yield Worker(process, log)

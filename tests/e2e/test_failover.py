@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from tests.e2e.lab import names
@@ -24,3 +26,40 @@ async def test_a_dead_host_is_failed_over(lab: Lab, faults: Faults, watch: Watch
     verdict = watch.report()
     assert verdict.overlaps == ()
     assert [(term.site, term.timeline) for term in verdict.terms] == [("dc", 1), ("cloud", 2)]
+
+
+async def test_a_switchover_loses_nothing(
+    lab: Lab, watch: Watch, operation: Operation, record_property: Callable[[str, object], None]
+) -> None:
+    with operation.worker():
+        watch.see_service()
+        await operation.succeeds(await operation.failover("planned"))
+    watch.see_service()
+    assert lab.holder_of_floating() == ["pg-b"]
+    verdict = watch.report()
+    assert verdict.overlaps == ()
+    assert verdict.lost == ()
+    assert [(term.site, term.timeline) for term in verdict.terms] == [("dc", 1), ("cloud", 2)]
+    for client in ("by-address", "by-name"):
+        record_property(f"outage_seconds_{client}", round(verdict.views[client].outage_seconds, 2))
+
+
+async def test_the_old_primary_is_rebuilt_and_the_service_goes_back(
+    lab: Lab, faults: Faults, watch: Watch, operation: Operation
+) -> None:
+    with operation.worker():
+        faults.kill_host("pg-a")
+        await operation.succeeds(await operation.failover(), max_loss="2m")
+        await operation.succeeds(await operation.reprotect("dc"))
+        lab.databases["pg-b"].wait_for_streaming()
+        watch.see_service()
+        assert not lab.databases["pg-a"].writable
+        assert operation.ledger.fenced == {}
+        await operation.succeeds(await operation.failover("planned", to="dc"))
+    watch.see_service()
+    assert lab.holder_of_floating() == ["pg-a"]
+    verdict = watch.report()
+    assert verdict.overlaps == ()
+    assert [(term.site, term.timeline) for term in verdict.terms] == [("dc", 1), ("cloud", 2), ("dc", 3)]
+    gone_with_the_host = verdict.terms[0].ends
+    assert all(a.executed <= gone_with_the_host for a in watch.lost(verdict)), "the way back has lost nothing"

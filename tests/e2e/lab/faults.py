@@ -167,6 +167,17 @@ class Faults:
         self._after(self._lab.pings("client", host), f"client still reaches {host}")
         return Fault(f"{host} hidden from the worker", heal)
 
+    def hide_sql_from_worker(self, host: str) -> Fault:
+        """The worker alone gets no answer from the server; to the machine's other services it does."""
+        address = self._lab.address(host)
+        self._before(connects(address, 5432), f"the worker can connect to {host}")
+        rule = f"ip saddr {self._lab.numbering.lan(1)} tcp dport 5432 drop"
+        heal = self._filter(host, "hidden-sql", rule, "type filter hook prerouting priority raw")
+        self._after(not connects(address, 5432), f"the worker cannot connect to {host}")
+        self._after(not refuses(address, 5432), f"{host} does not refuse the worker either")
+        self._after(self._lab.pings(None, host), f"the worker still reaches {host}")
+        return Fault(f"SQL on {host} hidden from the worker", heal)
+
     # ---- replication
 
     def lag(self, standby: str) -> Fault:

@@ -76,11 +76,18 @@ class Watch:
     def see_service(self) -> None:
         """Both clients get commits acknowledged, now."""
         for client in (self.by_address, self.by_name):
-            client.wait_for_ack(*client.sources)
+            client.wait_for_ack(client.sources[0])
 
     def report(self, *more: Committing, primary: str | None = None) -> Report:
         """The observer's verdict, with both clients' commits and those of `more`."""
         return self.observer.report(self.by_address, self.by_name, *more, primary=primary)
+
+    def lost(self, verdict: Report) -> list[Attempt]:
+        """The acknowledged commits, of clients and probes, that the verdict calls lost, the oldest first."""
+        lost = set(verdict.lost)
+        processes = (self.by_address, self.by_name, self.observer.committing)
+        attempts = [a for process in processes for source in process.sources for a in process.acked(source)]
+        return sorted((a for a in attempts if (a.source, a.n) in lost), key=lambda attempt: attempt.executed)
 
 
 def _start(lab: Lab, name: str, streams: list[Stream]) -> Committing:
