@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from orchestrator.app.temporal_binary import ServerBinary
+from tests.workflows.conftest import staged
+from tests.workflows.durable_server import DurableServer
 from tests.workflows.stage import Handle, Stage, WorkerProcess, until
 from tests.workflows.toy.world import Effect
 
@@ -57,3 +62,27 @@ async def test_a_frozen_worker_that_wakes_up_changes_nothing(stage: Stage, resou
 def _answers(stage: Stage) -> list[str]:
     """How the attempts have ended, one after the other."""
     return [entry.detail.get("outcome", "") for entry in stage.audited("ended")]
+
+
+async def test_an_execution_outlives_the_temporal_server(
+    temporal_binary: ServerBinary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = DurableServer(temporal_binary, tmp_path / "temporal.db")
+    with server.running():
+        await server.answers()
+        stage = await staged(tmp_path, server.address, monkeypatch)
+        async with stage.worker():
+            handle = await stage.failover()
+            stage.world.break_(FENCE, "sent", "hang")
+            await stage.approved(handle)
+            await until(lambda: stage.world.reached(FENCE, "sent"))
+            server.kill()
+            stage.world.mend()
+            await until(lambda: stage.world.effects(FENCE))  # done while nobody could be told
+            with server.running():
+                await server.answers()
+                result = await handle.result()
+    assert result.end == "SUCCEEDED", result.why
+    assert [effect.state for effect in stage.world.effects(FENCE)] == ["power off"]
+    assert len(stage.world.effects(PROMOTE)) == 1
+    assert not stage.world.was_split()
