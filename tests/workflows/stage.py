@@ -131,9 +131,9 @@ class Stage:
     async def start(self, workflow: str, *request: Any, **options: Any) -> Handle:
         """An execution of this type; `request` as the UI would send it."""
         options = {"id": f"failover/{self.group}", "task_timeout": timedelta(seconds=2), **options}
-        return await self.client.start_workflow(
-            workflow, args=list(request), task_queue=self.queue, result_type=Result, **options
-        )
+        started = await self.client.start_workflow(workflow, args=list(request), task_queue=self.queue, **options)
+        run = started.result_run_id  # an ID can have several runs, and this is about one
+        return self.client.get_workflow_handle(started.id, run_id=run, result_type=Result)
 
     async def shown(self, handle: Handle, when: Callable[[Snapshot], object]) -> Snapshot:
         """What it shows as soon as `when` holds of it."""

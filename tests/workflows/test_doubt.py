@@ -140,7 +140,7 @@ async def test_a_second_start_is_refused_with_the_holders_name(stage: Stage) -> 
         await stage.approved(other)
         result = await other.result()
         assert result.end == "REFUSED"
-        assert f"{stage.group} is held by {handle.id}#{handle.first_execution_run_id}" in result.why
+        assert f"{stage.group} is held by {handle.id}#{handle.run_id}" in result.why
         assert "forced to az-b, started by ann" in result.why
         stage.world.mend()
         assert (await handle.result()).end == "SUCCEEDED"
