@@ -143,6 +143,12 @@ def close_attempt(record: GroupRecord, attempt: Attempt, outcome: Outcome) -> Gr
     return record.model_copy(update=update)
 
 
+def sent_by(record: GroupRecord, attempt: Attempt, at: float) -> GroupRecord:
+    """The attempt's doubt counted from `at`: a worker may have asked long after the attempt was handed to it."""
+    doubts = tuple(d.model_copy(update={"at": max(d.at, at)}) if d.attempt == attempt else d for d in record.doubts)
+    return record.model_copy(update={"doubts": doubts})
+
+
 def release(record: GroupRecord, component: str, site: str) -> GroupRecord:
     """The fence of `component` at `site` lifted: it was rebuilt, or a human asked for it (I9)."""
     own = f"{component}@{site}"

@@ -10,7 +10,7 @@ from orchestrator.domain.engine.steps import event_of, lost, moved
 from orchestrator.domain.engine.undoing import before_of
 from orchestrator.domain.ledger import Execution, GroupRecord, Request
 from orchestrator.domain.loss import NOTHING_LOST
-from orchestrator.domain.outcome import Done
+from orchestrator.domain.outcome import Done, Unknown
 from orchestrator.domain.plan import Plan, Step
 from orchestrator.domain.state import (
     Checked,
@@ -51,7 +51,7 @@ def _handled(plan: Plan, state: ExecutionState, event: Event) -> ExecutionState:
         case LookStarted() | Checked() | Looked():
             return _look(plan, state, event)
         case Issued():
-            return _issued(plan, state, event)
+            return _issued(state, event)
         case Ended():
             return _ended(plan, state, event)
         case Claimed(record=record):
@@ -135,7 +135,7 @@ def _judged(plan: Plan, state: ExecutionState, step: Step, reading: Reading) -> 
     return barrier.too_much_lost(plan, state)
 
 
-def _issued(plan: Plan, state: ExecutionState, event: Issued) -> ExecutionState:
+def _issued(state: ExecutionState, event: Issued) -> ExecutionState:
     attempt, want = event.attempt, event.want
     request = Request(
         attempt=attempt, want=want, before=before_of(state, want.resource, want.desired.kind), at=event.at
@@ -164,6 +164,8 @@ def _ended(plan: Plan, state: ExecutionState, event: Ended) -> ExecutionState:
         record = ledger.settle(record, resource, late, outcome.evidence.read_at)
         readings = {**state.readings, resource: outcome.evidence.reading}
         state = state.model_copy(update={"readings": readings if not attempt.undo else state.readings})
+    if isinstance(outcome, Unknown):
+        record = ledger.sent_by(record, attempt, event.at)
     state = state.model_copy(update={"record": record})
     old = _record_of(state, event)
     if old is None or old.attempt != attempt:
