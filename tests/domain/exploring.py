@@ -1,0 +1,286 @@
+"""Every way in which a rehearsal can go on from where it is, and the search through all of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+
+from orchestrator.domain.admission import refusal
+from orchestrator.domain.commands import Abort, Approve, Attest, Command, Escalate, Pause, Resume, Retry, Skip
+from orchestrator.domain.engine import fold, start
+from orchestrator.domain.state import Check, Claim, Human, LookFor, Perform, TimerFired
+from tests.domain import invariants
+from tests.domain.rehearsal import (
+    Broken,
+    Fault,
+    Rehearsal,
+    checked,
+    claimed,
+    driven,
+    folded,
+    following,
+    landed,
+    looked,
+    may_land,
+    performed,
+    step_of,
+    woken,
+)
+from tests.domain.world import crashed, cut_off, passed, powered, returned
+
+LONGEST = 300
+"""Moves after which a rehearsal that has not ended counts as one that never will."""
+
+
+@dataclass(frozen=True)
+class Move:
+    """One way on. `cost`: 1 for a fault or something unusual, 0 for what happens anyway."""
+
+    name: str
+    cost: int
+    made: Callable[[Rehearsal], Rehearsal]
+
+
+@dataclass(frozen=True)
+class Node:
+    """A rehearsal with what was spent on the way to it."""
+
+    now: Rehearsal
+    left: int
+    reactions: tuple[str, ...]
+    depth: int = 0
+
+
+@dataclass
+class Tally:
+    """What a search has seen: how many moves, and how executions ended (`forced SUCCEEDED`), how often."""
+
+    moves: int = 0
+    ends: Counter[str] = field(default_factory=Counter)
+
+
+def explore(origin: Rehearsal, faults: int, reactions: tuple[str, ...] = ("retry", "abort"), every: int = 1) -> Tally:
+    """What was seen on every path with up to `faults` faults. Raises Broken with the path where one does not hold.
+
+    `reactions`: how humans react when the execution waits for them, in turn; then they let the deadline pass.
+    `every`: of the last faults of a path, only each so-and-so-many-th is tried.
+    """
+    tally, last = Tally(), 0
+    stack = [Node(origin, faults, reactions)]
+    while stack:
+        node = stack.pop()
+        if node.depth > LONGEST:
+            raise Broken("it does not come to an end:\n" + "\n".join(node.now.trail[-40:]))
+        for move in _moves(node, tally):
+            if move.cost and move.cost == node.left and faults > 1:
+                last += 1
+                if last % every:
+                    continue
+            if move.cost <= node.left:
+                stack.append(_after(node, move))
+                tally.moves += 1
+    return tally
+
+
+def _after(node: Node, move: Move) -> Node:
+    try:
+        now = move.made(node.now.told(move.name))
+        if not now.state.finish:
+            now = driven(now)
+        invariants.judge(node.now, now)
+        if now.state.finish and not node.now.state.finish:
+            _same_again(now)
+    except Exception as broken:  # whatever the engine raises is a break as well: it is total
+        said = broken if isinstance(broken, Broken) else repr(broken)
+        raise Broken(f"{said}\n" + "\n".join((*node.now.trail, move.name))) from broken
+    reactions = node.reactions[1:] if move.name.startswith("reaction") else node.reactions
+    return Node(now, node.left - move.cost, reactions, node.depth + 1)
+
+
+def _same_again(now: Rehearsal) -> None:
+    """The same events fold to the same state; after the end, an event changes nothing."""
+    if now.events and fold(now.plan, now.state, now.events[-1]) != now.state:
+        raise Broken("an event after the end changes something")
+    state = start(now.plan, now.state.execution, now.found)
+    for event in now.events:
+        state = fold(now.plan, state, event)
+    if state != now.state:
+        raise Broken("the same events fold to another state")
+
+
+def _moves(node: Node, tally: Tally) -> Iterator[Move]:
+    now = node.now
+    if now.state.finish:
+        tally.ends[f"{now.plan.mode} {now.state.finish.end}"] += 1
+        yield from _after_the_end(now)
+        return
+    yield _default(node)
+    if node.left:
+        yield from _flights(now)
+        yield from _humans(now)
+        yield from _nature(now)
+    yield from _coming_late(now)
+
+
+def _after_the_end(now: Rehearsal) -> Iterator[Move]:
+    """Whatever is late comes in the end; the next execution may begin before or after that."""
+    yield from _coming_late(now)
+    if len(now.missions) > 1:
+        yield Move(f"{now.state.finish and now.state.finish.end}", 0, lambda r: following(r, finished=True))
+
+
+def _coming_late(now: Rehearsal) -> Iterator[Move]:
+    for late in [sent for sent in now.late if may_land(now, sent)][:1]:
+        yield Move(f"lands late: {late.order.want}", 0, lambda r, w=late: landed(r, w))  # type: ignore[misc]
+    for zombie in now.zombies[:1]:
+        yield Move(f"a lost worker goes on: {zombie.order.want}", 0, lambda r, z=zombie: woken(r, z))  # type: ignore[misc]
+
+
+def _default(node: Node) -> Move:
+    """What happens when nothing unusual does."""
+    now, state = node.now, node.now.state
+    if now.flights:
+        flight = now.flights[0]
+        return Move(f"{_named(flight)}: goes well", 0, lambda r: _flown_well(r, flight))
+    approval = _approval(now)
+    if approval is not None:
+        return Move(f"approved, max_loss {approval.max_loss}", 0, lambda r: _said(r, approval))
+    if state.paused:
+        return Move("resumed", 0, lambda r: _said(r, Resume(by="ann")))
+    if state.waiting and node.reactions:
+        return Move(f"reaction: {node.reactions[0]}", 0, lambda r: _reaction(r, node.reactions[0]))
+    if now.timers:
+        timer = min(now.timers, key=lambda t: t.at)
+        return Move(f"timer {timer.id}", 0, lambda r: _fired(r, timer.id))
+    raise Broken("nothing is under way, no timer runs, and it has not ended:\n" + "\n".join(now.trail))
+
+
+def _named(flight: object) -> str:
+    if isinstance(flight, Perform):
+        return f"{flight.attempt} {flight.want}{' (undo)' if flight.attempt.undo else ''}"
+    return f"{type(flight).__name__} {step_of(flight) or ''}"  # type: ignore[arg-type]
+
+
+def _flown_well(now: Rehearsal, flight: object) -> Rehearsal:
+    match flight:
+        case Check():
+            return checked(now, flight)
+        case LookFor():
+            return looked(now, flight)
+        case Claim():
+            return claimed(now, flight)
+        case Perform():
+            return performed(now, flight, Fault.NONE)
+    raise AssertionError(flight)
+
+
+def _flights(now: Rehearsal) -> Iterator[Move]:
+    """Each flight answering out of order, or badly."""
+    for index, flight in enumerate(now.flights):
+        if index:
+            yield Move(f"{_named(flight)}: goes well, first", 1, lambda r, f=flight: _flown_well(r, f))  # type: ignore[misc]
+        yield from _bad_answers(now, flight)
+    if now.events:
+        yield Move("the newest event again", 1, lambda r: folded(r, r.events[-1]))
+
+
+def _bad_answers(now: Rehearsal, flight: object) -> Iterator[Move]:
+    match flight:
+        case Check(step=step):
+            for name in now.plan.step(step).looks_at:
+                yield Move(f"{step}: {name} is not read", 1, lambda r, n=name, f=flight: checked(r, f, {n: False}))  # type: ignore[misc]
+                yield Move(f"{step}: {name} is not readable", 1, lambda r, n=name, f=flight: checked(r, f, {n: True}))  # type: ignore[misc]
+        case LookFor(step=step):
+            yield Move(f"{step}: nothing is read", 1, lambda r: looked(r, flight, blind=True))
+        case Claim():
+            yield Move("the claim's answer is lost", 1, lambda r: claimed(r, flight, answered=False))
+        case Perform(attempt=attempt):
+            latch = now.plan.step(attempt.step).needs_latch and not attempt.undo
+            for fault in Fault:
+                if fault is Fault.NONE or (fault in (Fault.UNLATCHED, Fault.HEARSAY) and not latch):
+                    continue
+                yield Move(f"{_named(flight)}: {fault}", 1, lambda r, f=fault: performed(r, flight, f))  # type: ignore[misc]
+
+
+# Humans
+
+
+def _said(now: Rehearsal, *commands: Command) -> Rehearsal:
+    now = replace(now, world=passed(now.world, 1.0))
+    for command in commands:
+        if refusal(now.plan, now.state, command) is None:
+            now = folded(now, Human(command=command, at=now.world.clock))
+    return now
+
+
+def _approval(now: Rehearsal) -> Approve | None:
+    """The approval that would be admitted now; an abort is the way out where none is."""
+    for loss in (now.mission.max_loss, None):
+        approve = Approve(by="ann", to=now.plan.target, plan=now.mission.hash, max_loss=loss)
+        if refusal(now.plan, now.state, approve) is None and not now.state.waiting:
+            return approve
+    return None
+
+
+def _reaction(now: Rehearsal, name: str) -> Rehearsal:
+    waiting = now.state.waiting
+    assert waiting is not None
+    match name:
+        case "retry":
+            return _said(now, *(Retry(by="ann", step=step) for step in waiting.steps))
+        case "skip":
+            return _said(now, *(Skip(by="ann", step=step, reason="by hand") for step in waiting.steps))
+        case "abort":
+            return _said(now, Abort(by="ann"))
+        case "accept":
+            return _said(now, Approve(by="ann", to=now.plan.target, plan=now.mission.hash, max_loss="1h"))
+        case "attest":
+            return _attested(now)
+    raise AssertionError(name)
+
+
+def _attested(now: Rehearsal) -> Rehearsal:
+    """Two people have pulled the plug of what could not be fenced, and say so."""
+    waiting = now.state.waiting
+    assert waiting is not None
+    commands: list[Command] = []
+    for step in (now.plan.step(name) for name in waiting.steps):
+        if step.kind in ("fence", "stop", "isolate") and step.component and step.site:
+            now = replace(now, world=powered(now.world, (step.component, step.site), "off"))
+            now = replace(now, disturbed=now.disturbed | {step.site})
+            commands += [Attest(by=who, step=step.id, reason="I pulled its plug") for who in ("ann", "bob")]
+    return _said(now, *commands)
+
+
+def _humans(now: Rehearsal) -> Iterator[Move]:
+    """A human interferes, wherever that is admitted."""
+    for command in (Abort(by="bob"), Pause(by="bob"), Escalate(by="bob")):
+        if refusal(now.plan, now.state, command) is None:
+            yield Move(f"{command.command} by bob", 1, lambda r, c=command: _said(r, c))  # type: ignore[misc]
+
+
+# The rest of the world
+
+
+def _fired(now: Rehearsal, name: str) -> Rehearsal:
+    timer = next(timer for timer in now.timers if timer.id == name)
+    world = passed(now.world, max(0.0, timer.at - now.world.clock))
+    timers = tuple(other for other in now.timers if other is not timer)
+    return folded(replace(now, world=world, timers=timers), TimerFired(id=name, at=world.clock))
+
+
+def _nature(now: Rehearsal) -> Iterator[Move]:
+    for timer in now.timers:
+        yield Move(f"timer {timer.id}, early", 1, lambda r, t=timer: _fired(r, t.id))  # type: ignore[misc]
+    source, target = now.plan.source, now.plan.target
+    for site in (source, target):
+        yield Move(f"{site} crashes", 1, lambda r, s=site: _disturbed(r, s, crashed))  # type: ignore[misc]
+    yield Move(f"{source} is cut off", 1, lambda r: _disturbed(r, source, cut_off))
+    yield Move(f"{source} returns by itself", 1, lambda r: _disturbed(r, source, returned))
+    if len(now.missions) > 1 and now.state.claimed:
+        yield Move("terminated", 1, lambda r: following(r, finished=False))
+
+
+def _disturbed(now: Rehearsal, site: str, how: Callable) -> Rehearsal:  # type: ignore[type-arg]
+    return replace(now, world=how(now.world, site), disturbed=now.disturbed | {site})

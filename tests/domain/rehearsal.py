@@ -1,0 +1,475 @@
+"""Runs plans against the model world, driven by the real engine, ledger and `ensure`, one move at a time.
+
+A `Rehearsal` is a value: every move makes a new one, so that all placements of faults can be tried from each state.
+What a real driver does with threads, a journal and Temporal is done here by moves in an order that the caller chooses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from functools import cached_property
+
+from orchestrator.domain import ledger
+from orchestrator.domain.engine import fold, next_actions, start
+from orchestrator.domain.ensure import (
+    Accepted,
+    Blind,
+    Call,
+    Change,
+    Goal,
+    InDoubt,
+    Look,
+    NotSent,
+    Progress,
+    Reply,
+    Saw,
+    TimeUp,
+    ensure_next,
+)
+from orchestrator.domain.errors import ProviderError
+from orchestrator.domain.ledger import Attempt, Execution, GroupRecord, Request
+from orchestrator.domain.outcome import Failed, Outcome, Refused, Unknown
+from orchestrator.domain.plan import Plan, ResourceSpec
+from orchestrator.domain.state import (
+    Action,
+    Check,
+    Checked,
+    Claim,
+    Claimed,
+    ClaimRefused,
+    End,
+    Ended,
+    Event,
+    ExecutionState,
+    Issued,
+    Looked,
+    LookFor,
+    LookStarted,
+    Perform,
+    ReadError,
+    StartTimer,
+    met,
+)
+from orchestrator.domain.world import Reading, Role
+from tests.domain.world import World, changed, observe, passed
+
+
+class Broken(AssertionError):
+    """An invariant does not hold."""
+
+
+class Fault(StrEnum):
+    """What can go wrong with one attempt."""
+
+    NONE = "goes well"
+    BLIND = "the first look sees nothing"
+    NO_EFFECT = "the request is rejected"
+    UNANSWERED = "takes effect, the answer is lost"
+    LATE = "the answer is lost, the effect comes later"
+    LOST_EARLY = "the worker is lost before its guard"
+    LOST_AFTER = "the worker is lost after the effect"
+    LOST_LATE = "the worker is lost, the effect comes later"
+    UNLATCHED = "read back, but not latched"
+    HEARSAY = "read back, but not by an authority"
+
+
+EARLY = frozenset({Fault.BLIND, Fault.LOST_EARLY})
+LOST = frozenset({Fault.LOST_EARLY, Fault.LOST_AFTER, Fault.LOST_LATE})
+DELAYED = frozenset({Fault.LATE, Fault.LOST_LATE})
+
+
+@dataclass(frozen=True)
+class Mission:
+    """One execution to start: the plan, and the loss that a human accepts by name."""
+
+    plan: Plan
+    max_loss: str | None = None
+
+    @cached_property
+    def digest(self) -> str:
+        """The plan's, made once: it is asked for at every move."""
+        return self.plan.digest
+
+    @property
+    def hash(self) -> str:
+        """What an approval names."""
+        return self.digest[:12]
+
+
+@dataclass(frozen=True)
+class Sent:
+    """An attempt. `accepted`: the loss in seconds that was allowed when it was handed out; `at`: when it was sent."""
+
+    order: Perform
+    mission: Mission
+    accepted: float
+    at: float = 0.0
+
+    @property
+    def plan(self) -> Plan:
+        """The plan that it belongs to."""
+        return self.mission.plan
+
+    @property
+    def spec(self) -> ResourceSpec:
+        """The resource that it is about."""
+        return self.plan.resources[self.order.want.resource]
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """A standby became writable, and commits of `lost` seconds went with the old primary; `accepted` were allowed."""
+
+    component: str
+    site: str
+    lost: float
+    accepted: float
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """The world, the journal, and one execution under way.
+
+    found: the ledger as the execution found it. flights: actions that were begun and have not answered.
+    zombies: attempts whose worker was lost before the guard and may come back. late: requests that take effect later.
+    sent: every request that passed its guard, in order. promotions: every promotion that took effect.
+    lawful: component to the one site that may be writable.
+    promoting: promotion attempts that were issued and have not surely failed. origins: the world when the execution
+    began, and when those began that left something unfinished. disturbed: sites and shared resources that something
+    else has changed. attested: humans vouched for a fence.
+    """
+
+    missions: tuple[Mission, ...]
+    world: World
+    journal: GroupRecord
+    state: ExecutionState
+    found: GroupRecord
+    origins: tuple[World, ...]
+    lawful: Mapping[str, str]
+    flights: tuple[Action, ...] = ()
+    timers: tuple[StartTimer, ...] = ()
+    begun: frozenset[str] = frozenset()
+    zombies: tuple[Sent, ...] = ()
+    late: tuple[Sent, ...] = ()
+    sent: tuple[Sent, ...] = ()
+    promotions: tuple[Promotion, ...] = ()
+    promoting: frozenset[Attempt] = frozenset()
+    disturbed: frozenset[str] = frozenset()
+    attested: bool = False
+    number: int = 1
+    events: tuple[Event, ...] = ()
+    trail: tuple[str, ...] = field(default=(), compare=False)
+
+    @property
+    def mission(self) -> Mission:
+        """The execution that runs."""
+        return self.missions[0]
+
+    @property
+    def plan(self) -> Plan:
+        """The plan that runs."""
+        return self.missions[0].plan
+
+    def told(self, line: str) -> Rehearsal:
+        """The same, with one more line in its story."""
+        return replace(self, trail=(*self.trail, line))
+
+
+def begin(missions: tuple[Mission, ...], world: World, lawful: Mapping[str, str]) -> Rehearsal:
+    """The first execution just started, in a group that nobody has touched yet."""
+    record = GroupRecord(group=missions[0].plan.group)
+    state = start(missions[0].plan, execution(missions[0], 1, world.clock), record)
+    return driven(Rehearsal(missions, world, record, state, record, (world,), lawful))
+
+
+def execution(mission: Mission, number: int, since: float) -> Execution:
+    """The `number`th execution of this rehearsal."""
+    plan = mission.plan
+    return Execution(
+        id=f"rehearsal-{number}", who="ann", plan=mission.digest, mode=plan.mode, target=plan.target, since=since
+    )
+
+
+def following(now: Rehearsal, finished: bool) -> Rehearsal:
+    """The next execution just started; the one before ended, or was terminated and closed nothing."""
+    missions, number = now.missions[1:], now.number + 1
+    state = start(missions[0].plan, execution(missions[0], number, now.world.clock), now.journal)
+    left = () if finished else tuple(sent_by(now, f) for f in now.flights if isinstance(f, Perform))
+    clean = now.state.finish is not None and now.state.finish.end is not End.NEEDS_HUMAN
+    later = replace(
+        now, missions=missions, state=state, found=now.journal, flights=(), timers=(), begun=frozenset(), events=(),
+        number=number, promoting=frozenset(), zombies=(*now.zombies, *left),
+        disturbed=frozenset() if clean else now.disturbed,
+        origins=(now.world,) if clean else (*now.origins, now.world),
+    )  # fmt: skip
+    return driven(later.told(f"-- {missions[0].plan.mode} to {missions[0].plan.target}"))
+
+
+def sent_by(now: Rehearsal, order: Perform) -> Sent:
+    """The attempt as the execution that runs hands it out. A switchover accepts no loss (I3)."""
+    given = [a.max_loss for a in now.state.approvals.values() if a.max_loss is not None]
+    accepted = max(given, default=now.plan.objectives.rpo)
+    return Sent(order, now.mission, 0.0 if now.plan.mode == "planned" else accepted)
+
+
+# The driver
+
+
+def folded(now: Rehearsal, event: Event) -> Rehearsal:
+    """The event folded; where it ends the execution, the journal is closed as the driver would."""
+    state = fold(now.plan, now.state, event)
+    journal = now.journal
+    if state.finish and not now.state.finish and state.claimed:
+        journal = ledger.close_execution(journal, state.record.epoch, state.finish.end is not End.NEEDS_HUMAN)
+    return replace(now, state=state, journal=journal, events=(*now.events, event))
+
+
+def driven(now: Rehearsal) -> Rehearsal:
+    """Every action that the engine asks for begun."""
+    for action in next_actions(now.plan, now.state):
+        now = _begun(now, action)
+    return now
+
+
+def _begun(now: Rehearsal, action: Action) -> Rehearsal:
+    clock = now.world.clock
+    match action:
+        case Check(step=step) | LookFor(step=step):
+            _once(now, step)
+            now = folded(now, LookStarted(step=step, at=clock))
+        case Perform(attempt=attempt):
+            _once(now, attempt.step)
+            _promise(now, action)
+            now = folded(now, Issued(attempt=attempt, want=action.want, at=clock))
+            if action.want.desired == Role(role="primary") and not attempt.undo:
+                now = replace(now, promoting=now.promoting | {attempt})
+        case Claim() if "claim" in now.begun:
+            return now
+        case Claim():
+            now = replace(now, begun=now.begun | {"claim"})
+        case StartTimer(id=name):
+            timers = now.timers if name in now.begun else (*now.timers, action)
+            return replace(now, timers=timers, begun=now.begun | {name})
+    return replace(now, flights=(*now.flights, action))
+
+
+def step_of(action: Action) -> str | None:
+    """The step that an action is about."""
+    match action:
+        case Check(step=step) | LookFor(step=step):
+            return step
+        case Perform(attempt=attempt):
+            return attempt.step
+    return None
+
+
+def _once(now: Rehearsal, step: str) -> None:
+    if any(step_of(flight) == step for flight in now.flights):
+        raise Broken(f"{step} is begun while it runs")
+
+
+def _promise(now: Rehearsal, action: Perform) -> None:
+    """I8: nothing un-fences the source while a promotion may take effect."""
+    if action.want.activates and action.want.site == now.plan.source and now.promoting:
+        raise Broken(f"I8: {action.want} is issued although {now.promoting} may take effect")
+
+
+# What comes back
+
+
+def flown(now: Rehearsal, flight: Action) -> Rehearsal:
+    """The flight is over; time has passed."""
+    flights = list(now.flights)
+    flights.remove(flight)
+    return replace(now, flights=tuple(flights), world=passed(now.world, 1.0))
+
+
+def checked(now: Rehearsal, check: Check, unread: Mapping[str, bool] | None = None) -> Rehearsal:
+    """The check's answer. `unread`: resources that did not answer, and whether waiting cannot mend that."""
+    readings: dict[str, Reading] = {}
+    errors = {
+        name: ReadError(error="Fault", why="injected", lasting=lasting) for name, lasting in (unread or {}).items()
+    }
+    for name in now.plan.step(check.step).looks_at:
+        if name in errors:
+            continue
+        try:
+            readings[name] = observe(now.world, now.plan.resources[name])
+        except ProviderError as error:
+            errors[name] = ReadError(error=type(error).__name__, why=str(error), lasting=not error.retryable)
+    event = Checked(step=check.step, readings=readings, errors=errors, at=now.world.clock)
+    return folded(flown(now, check), event)
+
+
+def looked(now: Rehearsal, look: LookFor, blind: bool = False) -> Rehearsal:
+    """The look's answer: the reading, and why it is not enough."""
+    spec = now.plan.resources[look.resource]
+    reading, why = None, "injected: nothing could be read"
+    if not blind:
+        try:
+            reading = observe(now.world, spec)
+            why = "" if met(look.condition, reading) else "not reached in time"
+        except ProviderError as error:
+            why = str(error)
+    if now.plan.step(look.step).kind == "release" and not why and spec.site:
+        now = replace(now, journal=ledger.release(now.journal, spec.component, spec.site))
+    event = Looked(step=look.step, resource=look.resource, reading=reading, why=why, at=now.world.clock)
+    return folded(flown(now, look), event)
+
+
+def claimed(now: Rehearsal, claim: Claim, answered: bool = True) -> Rehearsal:
+    """The claim's answer. Not `answered`: it may stand in the journal, but the execution never learns of it."""
+    record = ledger.settle_all(now.journal, now.plan, now.state.read_at)
+    found = ledger.open_execution(record, now.state.execution, holder_is_gone=True)
+    now, at = flown(now, claim), now.world.clock
+    if isinstance(found, str):
+        return folded(now, ClaimRefused(why=found, at=at))
+    now = replace(now, journal=found)
+    return folded(now, Claimed(record=found, at=at) if answered else ClaimRefused(why="no answer", at=at))
+
+
+# Attempts
+
+
+@dataclass
+class Worker:
+    """One attempt on the model world: what `orchestrator.runtime.effect` does with threads and a journal."""
+
+    now: Rehearsal
+    sent: Sent
+    fault: Fault
+
+    def run(self) -> tuple[Rehearsal, Outcome]:
+        """What is the case afterwards, and how the attempt ended."""
+        if self.fault is Fault.LOST_EARLY:
+            zombies = (*self.now.zombies, self.sent)
+            return replace(self.now, zombies=zombies), Unknown(why="the worker went silent", lost=True)
+        if not self.order.first:
+            found = ledger.claim(self.now.journal, self.order.attempt, self.order.want.resource)
+            if isinstance(found, str):
+                return self.now, Refused(why=found)
+            self.now = replace(self.now, journal=found)
+        outcome = self._ensured()
+        if self.fault in LOST:
+            return self.now, Unknown(why="the worker went silent", lost=True)
+        journal = ledger.close_attempt(self.now.journal, self.order.attempt, outcome)
+        return replace(self.now, journal=journal), outcome
+
+    def _ensured(self) -> Outcome:
+        goal = Goal(
+            resource=self.order.want.resource,
+            desired=self.order.want.desired,
+            may_be_there=self.order.may_be_there,
+            identity=self.order.identity,
+            patience=0.0,
+        )
+        progress, call, seen = Progress(goal=goal), Look(), None
+        said: Call | Outcome = call
+        looks = 0
+        while isinstance(said, Look | Change):
+            if isinstance(said, Change):
+                assert seen is not None
+                reply = self._change(seen)
+            else:
+                looks += 1
+                reply = self._look(looks) if looks <= 3 else TimeUp()
+                seen = reply.reading if isinstance(reply, Saw) else seen
+            progress, said = ensure_next(progress, reply)
+        return said
+
+    def _look(self, looks: int) -> Reply:
+        blind = self.fault is Fault.BLIND if looks == 1 else self.fault in (Fault.UNANSWERED, *DELAYED)
+        if blind:
+            return Blind(why="injected", lasting=True, elapsed=1.0)
+        try:
+            reading = observe(self.now.world, self.sent.spec)
+        except ProviderError as error:
+            return Blind(why=str(error), lasting=True, elapsed=1.0)
+        if self.fault is Fault.UNLATCHED:
+            reading = reading.model_copy(update={"latched": False})
+        if self.fault is Fault.HEARSAY:
+            reading = reading.model_copy(update={"authoritative": False})
+        return Saw(reading=reading, began=self.now.world.clock, elapsed=1.0)
+
+    def _change(self, seen: Reading) -> Reply:
+        order, at = self.order, self.now.world.clock
+        try:
+            after = changed(self.now.world, self.sent.spec, order.want.desired)
+        except ProviderError as error:
+            return NotSent(why=str(error), refused=False)
+        before = order.before or seen.state(order.want.desired.kind)
+        request = Request(attempt=order.attempt, want=order.want, before=before, at=at)
+        found = ledger.enter(self.now.journal, request, self.sent.mission.digest)
+        if isinstance(found, str):
+            return NotSent(why=found, refused=True)
+        self.now = replace(self.now, journal=found, sent=(*self.now.sent, self.sent))
+        if self.fault is Fault.NO_EFFECT:
+            return NotSent(why="injected: rejected", refused=False)
+        if self.fault in DELAYED:
+            self.now = replace(self.now, late=(*self.now.late, replace(self.sent, at=at)))
+            return InDoubt(why="injected: no answer", at=at)
+        self.now = effected(self.now, self.sent, after)
+        return InDoubt(why="injected: no answer", at=at) if self.fault is Fault.UNANSWERED else Accepted(at=at)
+
+    @property
+    def order(self) -> Perform:
+        """The attempt."""
+        return self.sent.order
+
+
+def performed(now: Rehearsal, order: Perform, fault: Fault) -> Rehearsal:
+    """The attempt's answer, after whatever happened."""
+    now, outcome = Worker(flown(now, order), sent_by(now, order), fault).run()
+    if isinstance(outcome, Failed | Refused):
+        now = replace(now, promoting=now.promoting - {order.attempt})
+    return folded(now, Ended(attempt=order.attempt, outcome=outcome, at=now.world.clock))
+
+
+def own(now: Rehearsal, sent: Sent) -> bool:
+    """True for an attempt of the execution that runs, not of one before it."""
+    return now.state.claimed and sent.order.attempt.epoch == now.state.record.epoch
+
+
+def woken(now: Rehearsal, zombie: Sent) -> Rehearsal:
+    """A worker that was thought lost goes on at its guard; nobody hears its answer."""
+    zombies = list(now.zombies)
+    zombies.remove(zombie)
+    return Worker(_touched(replace(now, zombies=tuple(zombies)), zombie), zombie, Fault.NONE).run()[0]
+
+
+def may_land(now: Rehearsal, late: Sent) -> bool:
+    """True while a late request may still take effect: within the lateness that its resource type declares."""
+    bound = late.spec.late_effect
+    return bound is None or now.world.clock <= late.at + bound
+
+
+def landed(now: Rehearsal, late: Sent) -> Rehearsal:
+    """A late request takes effect, where it still can."""
+    rest = list(now.late)
+    rest.remove(late)
+    now = _touched(replace(now, late=tuple(rest)), late)
+    try:
+        after = changed(now.world, late.spec, late.order.want.desired)
+    except ProviderError:
+        return now
+    return effected(now, late, after)
+
+
+def _touched(now: Rehearsal, sent: Sent) -> Rehearsal:
+    """What another execution's attempt changes now is no matter of this one's end."""
+    return now if own(now, sent) else replace(now, disturbed=now.disturbed | {sent.spec.site or sent.spec.id})
+
+
+def effected(now: Rehearsal, sent: Sent, after: World) -> Rehearsal:
+    """The world changed. A standby that was promoted is the lawful primary from now on."""
+    before, want, now = now.world, sent.order.want, replace(now, world=after)
+    if want.desired != Role(role="primary") or want.site is None:
+        return now
+    if before.servers[want.component, want.site].role != "standby":
+        return now
+    old, new = now.lawful[want.component], before.servers[want.component, want.site]
+    lost = max(0, before.servers[want.component, old].log - new.log) / 10 if old != want.site else 0.0
+    promotion = Promotion(want.component, want.site, lost, sent.accepted)
+    return replace(now, lawful={**now.lawful, want.component: want.site}, promotions=(*now.promotions, promotion))

@@ -1,0 +1,96 @@
+"""Runbooks for the tests of the domain, in the real language and with the real providers' types."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from orchestrator.app.registry import catalog
+from orchestrator.app.runbook_text import parse, read
+from orchestrator.domain.derivation import derive
+from orchestrator.domain.plan import Plan, PlanMode
+from orchestrator.domain.runbook import Runbook
+
+FOLDER = Path(__file__).parents[2] / "runbooks"
+
+_SITES = """
+objectives: {rto: 5m, rpo: 10s}
+sites:
+  left: {provider: on-prem}
+  right: {provider: on-prem}
+failover: left -> right
+"""
+
+
+def _fence(plug: int, *agents: str) -> str:
+    return ", ".join(f"{{fence_agents: {{agent: {agent}, options: {{plug: n{plug}}}}}}}" for agent in agents)
+
+
+SHOP = f"""
+runbook: shop
+{_SITES}
+components:
+  db:
+    type: postgresql
+    user: postgres
+    at:
+      left: {{host: 10.0.1.10, fence: [{_fence(1, "fence_ipmilan")}]}}
+      right: {{host: 10.0.2.10, fence: [{_fence(2, "fence_ipmilan")}]}}
+  app:
+    type: vm
+    needs: [db]
+    at:
+      left: {{fence: [{_fence(3, "fence_ipmilan")}]}}
+      right: {{fence: [{_fence(4, "fence_ipmilan")}]}}
+  address:
+    type: floating-ip
+    needs: [db]
+    address: 10.0.9.100/24
+    at: {{left: {{interface: eth0}}, right: {{interface: eth0}}}}
+  name:
+    type: dns
+    needs: [app]
+    server: rfc2136
+    primary: 10.0.3.1
+    zone: shop.test
+    record: db.shop.test
+    ttl: 5s
+    at: {{left: {{a: 192.0.2.1}}, right: {{a: 192.0.2.2}}}}
+"""
+"""Four components: one writer, a machine that acts, an early address, a name at the end."""
+
+PAIR = f"""
+runbook: pair
+{_SITES}
+components:
+  ledger:
+    type: postgresql
+    user: postgres
+    at:
+      left: {{host: 10.0.1.10, fence: [{_fence(1, "fence_ipmilan", "fence_redfish")}]}}
+      right: {{host: 10.0.2.10, fence: [{_fence(2, "fence_ipmilan", "fence_redfish")}]}}
+  stock:
+    type: postgresql
+    user: postgres
+    needs: [ledger]
+    at:
+      left: {{host: 10.0.1.11, fence: [{_fence(3, "fence_ipmilan", "fence_redfish")}]}}
+      right: {{host: 10.0.2.11, fence: [{_fence(4, "fence_ipmilan", "fence_redfish")}]}}
+gates:
+  - {{before: promote, approvers: [ann], timeout: 2m, on_timeout: abort}}
+"""
+"""Two writers that need each other's order, two fence methods each, and a gate before the promotion."""
+
+
+def demo() -> Runbook:
+    """The demo's own runbook."""
+    return read(FOLDER / "demo.yaml", catalog()).valid()
+
+
+def runbook(text: str) -> Runbook:
+    """The runbook in `text`, which must be without a finding."""
+    return parse(text, "test.yaml", catalog()).valid()
+
+
+def planned(source: Runbook, mode: PlanMode, to: str) -> Plan:
+    """The plan of this mode to this site."""
+    return derive(source, catalog(), to, mode, "journal-of-the-tests")

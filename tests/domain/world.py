@@ -1,0 +1,281 @@
+"""A model of the world that plans act on: servers with a log, their machines, addresses and names; values only.
+
+It knows nothing of the engine. Log positions are tenths of a second of the model's clock, so that a difference of
+positions is a loss in time: a writable server commits all the time, and one commit stands at each position.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from orchestrator.domain.errors import Rejected, Unreachable
+from orchestrator.domain.plan import Plan, ResourceSpec
+from orchestrator.domain.world import (
+    Holder,
+    Power,
+    Reading,
+    Records,
+    ReplicatesFrom,
+    Replication,
+    Role,
+    Running,
+    State,
+)
+
+Place = tuple[str, str]
+"""(component, site)."""
+
+CHECKPOINT = 1
+"""What a clean shutdown adds to the log: a standby must be past it."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A database server. `signal`: it starts as a standby (latched); `log`: the end of its log; `upstream`: a site."""
+
+    role: Literal["primary", "standby", "stopped", "down"]
+    log: int
+    signal: bool = False
+    upstream: str | None = None
+
+    def booted(self) -> Server:
+        """What comes up when its machine does: writable, unless it is latched."""
+        return replace(self, role="standby" if self.signal else "primary")
+
+
+@dataclass(frozen=True)
+class World:
+    """Everything that is. `cut`: sites that nobody outside reaches; `dark`: sites whose fence devices do not answer.
+
+    `shared`: resource to the state of what the sites share. `clock`: seconds since the epoch. `autostart`: a server
+    comes up with its machine, as a distribution's own service does.
+    """
+
+    servers: Mapping[Place, Server]
+    power: Mapping[Place, Literal["on", "off"]]
+    shared: Mapping[str, State]
+    clock: float = 1000.0
+    cut: frozenset[str] = frozenset()
+    dark: frozenset[str] = frozenset()
+    autostart: bool = False
+
+    def writable(self, component: str) -> frozenset[str]:
+        """W: the sites whose store of `component` accepts a commit now."""
+        return frozenset(
+            site for (name, site), server in self.servers.items() if name == component and server.role == "primary"
+        )
+
+    def key(self) -> tuple[object, ...]:
+        """What is the case, without the clock: what must be equal where nothing is said to have changed."""
+        servers = {place: (server.role, server.signal) for place, server in self.servers.items()}
+        return (
+            tuple(sorted(servers.items())),
+            tuple(sorted(self.power.items())),
+            tuple(sorted((name, str(state)) for name, state in self.shared.items())),
+        )
+
+
+def at_rest(plan: Plan, primary: str, standby: str) -> World:
+    """The world in which the service runs at `primary` and its servers at `standby` follow."""
+    servers: dict[Place, Server] = {}
+    power: dict[Place, Literal["on", "off"]] = {}
+    shared: dict[str, State] = {}
+    for step in plan.steps:
+        for want in step.wants:
+            if step.kind == "switch":
+                shared[want.resource] = _pointed_elsewhere(plan, want.desired, primary)
+    for resource, spec in plan.resources.items():
+        if is_probe(spec) or resource in shared:
+            continue
+        if spec.site is None:
+            shared[resource] = Holder(site=primary)
+            continue
+        place = (spec.component, spec.site)
+        if is_server(spec):
+            follows = spec.site == standby
+            servers[place] = Server("standby" if follows else "primary", 10_000, follows, primary if follows else None)
+        power[place] = "on" if spec.site == primary else "off"
+    return World(servers, {p: "on" if p in servers else on for p, on in power.items()}, shared)
+
+
+def _pointed_elsewhere(plan: Plan, desired: State, primary: str) -> State:
+    """What a shared resource was before: the same state if the service is there already, else that of the source."""
+    if isinstance(desired, Records):
+        return desired if primary == plan.target else desired.model_copy(update={"records": {"A": ("192.0.2.1",)}})
+    return Holder(site=primary)
+
+
+def is_machine(spec: ResourceSpec) -> bool:
+    """True for what has power: a fence method, or a `vm` itself."""
+    return ":" in spec.id
+
+
+def is_server(spec: ResourceSpec) -> bool:
+    """True for a database server."""
+    return spec.site is not None and not is_machine(spec)
+
+
+def is_probe(spec: ResourceSpec) -> bool:
+    """True for a verification from outside."""
+    return spec.id.startswith("verify-")
+
+
+def place_of(spec: ResourceSpec) -> Place:
+    """Where a resource that each site has for itself stands."""
+    assert spec.site is not None
+    return spec.component, spec.site
+
+
+# Time
+
+
+def passed(world: World, seconds: float) -> World:
+    """The world later: every writable server has committed, every standby that reaches its primary has followed."""
+    clock = world.clock + seconds
+    servers = {
+        place: replace(server, log=max(server.log, int(clock * 10))) if server.role == "primary" else server
+        for place, server in world.servers.items()
+    }
+    return _streamed(replace(world, servers=servers, clock=clock))
+
+
+def _streamed(world: World) -> World:
+    servers = dict(world.servers)
+    for (component, site), server in world.servers.items():
+        if server.role == "standby" and server.upstream and not {site, server.upstream} & world.cut:
+            upstream = world.servers.get((component, server.upstream))
+            if upstream is not None and upstream.role in ("primary", "standby"):
+                servers[component, site] = replace(server, log=max(server.log, upstream.log))
+    return replace(world, servers=servers)
+
+
+def crashed(world: World, site: str) -> World:
+    """Every server at the site has died without a word; the machines still have power."""
+    servers = {
+        place: replace(server, role="down") if place[1] == site and server.role != "stopped" else server
+        for place, server in world.servers.items()
+    }
+    return replace(world, servers=servers)
+
+
+def returned(world: World, site: str) -> World:
+    """Every server at the site that had died is back as its disk says, where its machine has power."""
+    servers = {
+        place: server.booted() if place[1] == site and server.role == "down" and world.power[place] == "on" else server
+        for place, server in world.servers.items()
+    }
+    return replace(world, servers=servers)
+
+
+def cut_off(world: World, site: str) -> World:
+    """Nobody outside reaches the site any more; its own clients are still served there."""
+    return replace(world, cut=world.cut | {site})
+
+
+# Reading
+
+
+def observe(world: World, spec: ResourceSpec) -> Reading:
+    """What an adapter would read. Raises Unreachable where it could not."""
+    if is_probe(spec):
+        served = all(spec.site in world.writable(component) for component, _ in world.servers)
+        return Reading(states=(Running(running=served),), authority=spec.id)
+    if spec.site is None:
+        return Reading(states=(world.shared[spec.id],), authority=spec.id)
+    if is_machine(spec):
+        if spec.site in world.dark:
+            raise Unreachable(f"{spec.id} does not answer")
+        power = world.power[place_of(spec)]
+        return Reading(states=(Power(power=power),), authority=spec.id, authoritative=True, latched=power == "off")
+    return _observe_server(world, spec)
+
+
+def _observe_server(world: World, spec: ResourceSpec) -> Reading:
+    """What is read of a server: over its connection, or from its files where it is down."""
+    server = _reachable(world, spec)
+    states: tuple[State, ...] = (Role(role=server.role),) if server.role != "down" else ()
+    if server.role == "standby" and server.upstream and not {spec.site, server.upstream} & world.cut:
+        upstream = world.servers.get((spec.component, server.upstream))
+        if upstream and upstream.role == "primary":
+            states = (*states, ReplicatesFrom(site=server.upstream))
+    return Reading(
+        states=states,
+        authority=spec.id,
+        authoritative=True,
+        latched=server.signal and server.role in ("stopped", "down"),
+        identity=f"system of {spec.component}",
+        replication=_replication(server, streaming=len(states) > 1),
+    )
+
+
+def _replication(server: Server, streaming: bool) -> Replication:
+    match server.role:
+        case "standby":
+            at, log = server.log / 10, server.log
+            return Replication(timeline=1, received=log, replayed=log, last_commit_at=at, streaming=streaming)
+        case "down":
+            return Replication(timeline=1)
+        case "stopped":
+            return Replication(timeline=1, written=server.log - CHECKPOINT)
+    return Replication(timeline=1, written=server.log)
+
+
+def _reachable(world: World, spec: ResourceSpec) -> Server:
+    if spec.site in world.cut or world.power[place_of(spec)] == "off":
+        raise Unreachable(f"{spec.id} does not answer")
+    return world.servers[place_of(spec)]
+
+
+# Changing
+
+
+def changed(world: World, spec: ResourceSpec, desired: State) -> World:
+    """The world after the request took effect. Raises Unreachable or Rejected where it surely cannot."""
+    if spec.site is None:
+        return replace(world, shared={**world.shared, spec.id: desired})
+    if isinstance(desired, Power):
+        if spec.site in world.dark:
+            raise Unreachable(f"{spec.id} does not answer")
+        return powered(world, place_of(spec), desired.power)
+    return _streamed(_changed_server(world, spec, desired))
+
+
+def powered(world: World, place: Place, power: Literal["on", "off"]) -> World:
+    """The machine on or off, and its server with it. Setting what is so already changes nothing."""
+    if world.power[place] == power:
+        return world
+    servers = dict(world.servers)
+    if place in servers:
+        server = servers[place]
+        if power == "off" and server.role != "stopped":
+            servers[place] = replace(server, role="down")
+        elif power == "on" and world.autostart:
+            servers[place] = server.booted()
+    return replace(world, servers=servers, power={**world.power, place: power})
+
+
+def _changed_server(world: World, spec: ResourceSpec, desired: State) -> World:
+    place, server = place_of(spec), _reachable(world, spec)
+    match desired, server.role:
+        case Role(role="stopped"), "primary":
+            world = _streamed(_with(world, place, replace(server, log=server.log + CHECKPOINT)))
+            return _with(world, place, replace(world.servers[place], role="stopped", signal=True))
+        case Role(role="stopped"), _:
+            return _with(world, place, replace(server, role="stopped", signal=True))
+        case Role(role="primary"), "down":
+            raise Unreachable(f"{spec.id} takes no connections")
+        case Role(role="primary"), _:
+            return _with(world, place, replace(server, role="primary", signal=False, upstream=None))
+        case Role(role="standby"), "stopped" | "standby":
+            return _with(world, place, replace(server, role="standby", signal=True))
+        case ReplicatesFrom(site=site), "stopped" | "standby" | "down":
+            upstream = world.servers[spec.component, site]
+            rebuilt = replace(server, role="standby", signal=True, upstream=site, log=min(server.log, upstream.log))
+            return _with(world, place, rebuilt)
+    raise Rejected(f"{spec.id} is {server.role}: it cannot become {desired}")
+
+
+def _with(world: World, place: Place, server: Server) -> World:
+    return replace(world, servers={**world.servers, place: server})
