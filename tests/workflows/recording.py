@@ -49,6 +49,8 @@ def _without_identities(value: object) -> None:
     """Hosts and processes do not belong into what is stored."""
     if isinstance(value, dict):
         value.pop("identity", None)
+        if value.get("kind") == "TASK_QUEUE_KIND_STICKY":
+            value["name"] = "sticky"
         for inner in value.values():
             _without_identities(inner)
     elif isinstance(value, list):
