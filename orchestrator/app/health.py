@@ -21,7 +21,7 @@ from orchestrator.domain.errors import NotFoundLocally, TideoverError
 from orchestrator.domain.ledger import GroupRecord
 from orchestrator.domain.resolving import resolve
 from orchestrator.domain.runbook import Runbook
-from orchestrator.runtime import audit
+from orchestrator.runtime import audit, child
 from orchestrator.runtime.credentials import ProfileCredentials
 from orchestrator.runtime.group import Group
 from orchestrator.runtime.journal import SqliteJournal
@@ -156,7 +156,7 @@ def _lacking(runbook: Runbook, catalog: Catalog, credentials: ProfileCredentials
             yield f"{kind} needs {error.name}", f"install the extra {kind.partition('.')[0]!r}"
     agents = {str(place["agent"]) for spec in specs for place in spec.places.values() if "agent" in place}
     for agent in sorted(agents):
-        if not shutil.which(agent):
+        if not shutil.which(agent, path=child.search_path()):
             yield f"the fence agent {agent} is not on PATH", "install it (Debian: the package fence-agents)"
     for profile in sorted({spec.credentials for spec in specs if spec.credentials}):
         try:

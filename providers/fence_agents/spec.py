@@ -25,6 +25,9 @@ def _as_text(value: Any) -> Any:
     return str(value) if isinstance(value, int) else value
 
 
+OptionText = Annotated[str, BeforeValidator(_as_text, json_schema_input_type=str | int | bool)]
+
+
 class MachinePlace(Settings):
     """How the machine at one site is cut off.
 
@@ -38,7 +41,7 @@ class MachinePlace(Settings):
     """
 
     agent: str = Field(min_length=1)
-    options: dict[str, Annotated[str, BeforeValidator(_as_text)]] = Field(default_factory=dict)
+    options: dict[str, OptionText] = Field(default_factory=dict)
     restores_power: bool = False
     uuid: str | None = None
     timeout: Seconds = Field(default=40.0, gt=0)

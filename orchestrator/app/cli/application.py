@@ -8,7 +8,6 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Sequence
-from pathlib import Path
 
 import cyclopts
 
@@ -78,16 +77,14 @@ def run(arguments: Sequence[str]) -> ExitCode:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else flushing at exit complains once more
         return ExitCode.DONE
     except Exception as error:  # noqa: BLE001 -- the last line: a fault of ours ends in one line as well
-        say(_internal(error))
+        report_fault(error)
         return ExitCode.INTERNAL
     return result if isinstance(result, ExitCode) else ExitCode.DONE
 
 
-def _internal(error: Exception) -> str:
-    """One line for a bug; its traceback is written to a file."""
+def report_fault(error: Exception) -> None:
+    """A fault of ours is told in one line; its traceback stands in a file."""
     with tempfile.NamedTemporaryFile("w", prefix="tideover-", suffix=".traceback", delete=False) as file:
         file.writelines(traceback.format_exception(error))
     first = str(error).partition("\n")[0]
-    return (
-        f"tideover: a fault of Tideover itself: {type(error).__name__}: {first}; the traceback is in {Path(file.name)}"
-    )
+    say(f"tideover: a fault of Tideover itself: {type(error).__name__}: {first}; the traceback is in {file.name}")

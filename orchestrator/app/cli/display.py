@@ -127,7 +127,7 @@ def screen(seen: Seen, link: str, spinner: Spinner | None = None, *, asked: bool
 
 def findings(plan: Plan, state: ExecutionState) -> Iterator[tuple[str, str]]:
     """(level, text) of what the checks found and of what may be lost. Level: `blocks`, `warns` or `tells`."""
-    if state.checked_at is None:
+    if phase(plan, state) in ("CHECKING", "PLANNING"):
         return
     if not state.claimed:
         yield from ((finding.level, str(finding)) for finding in judge(plan, state))

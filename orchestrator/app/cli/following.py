@@ -47,7 +47,7 @@ async def _shown(executions: Executions, handle: Handle, approver: Approver | No
     """The last look, and whether a person must be asked before it can go on."""
     last = Seen(None)
     async with aclosing(executions.watch(handle)) as looks:
-        with display(executions.link(handle), asked=approver is None or approver.asks) as screen:
+        with display(executions.link(handle), asked=approver is None) as screen:
             try:
                 async for seen in looks:
                     last = Seen(seen.snapshot or last.snapshot, seen.trouble, seen.result)

@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import os
+import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -26,7 +27,7 @@ from orchestrator.app.demo.verdict import Verdict
 from orchestrator.app.demo.world import DIRECTORY, SITES, DemoWorld
 from orchestrator.app.executions import Executions, Handle
 from orchestrator.app.settings import Settings, load
-from orchestrator.app.temporal_binary import find_binary
+from orchestrator.app.temporal_binary import ServerBinary, find_binary
 from orchestrator.app.temporal_server import EmbeddedServer, ServerOptions, start_embedded
 from orchestrator.app.worker import Composition, build_worker
 from orchestrator.domain.durations import show
@@ -62,30 +63,36 @@ def demo(
         The port of the Temporal UI; a free one where it is not given.
     """
     console = err()
-    console.print("[bold]Tideover demo[/]: a real failover on this machine, there and back.\n")
+    console.print("[bold]Tideover demo[/]: a real failover on this machine, there and back.")
+    console.print("[dim]It approves each execution by itself, as `demo`; in real life a person does.[/]\n")
     binary = find_binary(_step)
     with DemoWorld(directory, _step, port) as world:
         os.environ.update(world.environment)  # where this process, which is the worker, finds Route 53
         _log_to(world.directory / "worker.log")
         settings = _settings(world)
 
-        async def story() -> ExitCode:
-            options = ServerOptions(ui_port=ui_port, search_attributes=search_attributes.ALL)
-            async with start_embedded(binary, options) as server:
-                client, worker = await build_worker(Composition.of(settings), server.address)
-                async with worker:
-                    _step(f"Temporal answers; its UI is at {server.ui}")
-                    told = Story(world, Executions(client, server.ui), settings)
-                    code = await told.tell()
-                    if keep:
-                        await _keep(world, server, settings)
-                    return code
-
         try:
-            return asyncio.run(story())
-        except KeyboardInterrupt:
-            code = ExitCode.DONE if keep else ExitCode.ABORTED
-            raise Stopped(code, "interrupted: all that the demo started has ended") from None
+            return asyncio.run(_told(world, binary, settings, ui_port, keep=keep))
+        except KeyboardInterrupt:  # what the demo started ends with the block
+            err().print("\n[bold]interrupted[/]: all that the demo started has ended")
+            return ExitCode.ABORTED
+
+
+async def _told(
+    world: DemoWorld, binary: ServerBinary, settings: Settings, ui_port: int | None, *, keep: bool
+) -> ExitCode:
+    """The story told on a server and a worker of its own; with `keep` they stay until Ctrl-C."""
+    options = ServerOptions(ui_port=ui_port, search_attributes=search_attributes.ALL)
+    async with start_embedded(binary, options) as server:
+        client, worker = await build_worker(Composition.of(settings), server.address)
+        async with worker:
+            _step(f"Temporal answers; its UI is at {server.ui}")
+            told = Story(world, Executions(client, server.ui), settings)
+            code = await told.tell()
+            if keep:
+                await told.ready_again()
+                await _kept(world, server, settings)
+            return code
 
 
 @dataclass
@@ -109,6 +116,12 @@ class Story:
         )
         await self._failback(home)
         return self._summary()
+
+    async def ready_again(self) -> None:
+        """The other site is a standby again, so that the next failover can be started by hand."""
+        home, away = SITES
+        request = SiteRequest(runbook=GROUP, at=away, by="demo", reason="ready for the next one")
+        await self._act(f"4  {away} becomes a standby of {home}, ready for the next one", "Reprotect", request)
 
     async def _failover(self, to: str) -> None:
         _act_title("1  The primary is lost")
@@ -161,6 +174,7 @@ class Story:
                 f"   [bold]{verdict.lost}[/] lost"
             )
         within = forced.lost_seconds <= rpo and planned.lost == 0
+        console.print("  [dim]The client honours the name's TTL of 1 s: that is part of each outage.[/]")
         console.print(f"  objective            RPO {show(rpo)}: [bold]{'met' if within else 'MISSED'}[/]\n")
         for ended in self.ended:
             page = written(archive.find(journal, ended.result.report), self.settings.reports)
@@ -199,7 +213,7 @@ def _settings(world: DemoWorld) -> Settings:
     return Settings(runbooks=[world.directory], journal=journal, credentials=world.credentials, reports=load().reports)
 
 
-async def _keep(world: DemoWorld, server: EmbeddedServer, settings: Settings) -> None:
+async def _kept(world: DemoWorld, server: EmbeddedServer, settings: Settings) -> None:
     """Everything stays until Ctrl-C; how to start the next one by hand is on the screen."""
     console = out()
     variables = {
@@ -224,7 +238,10 @@ async def _keep(world: DemoWorld, server: EmbeddedServer, settings: Settings) ->
     ):
         console.print(f"  [dim]{name:14}[/] {escape(value)}", soft_wrap=True)
     console.print("\n  Everything runs until you press Ctrl-C.")
-    await asyncio.Event().wait()
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await stop.wait()
 
 
 def _act_title(text: str) -> None:

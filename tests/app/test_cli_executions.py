@@ -1,0 +1,201 @@
+"""Executions started, steered and followed by the command line, on a real Temporal server and a toy world."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from orchestrator.app.cli.application import run
+from orchestrator.app.cli.exits import ExitCode
+from orchestrator.app.temporal_server import EmbeddedServer
+from orchestrator.app.worker import build_worker
+from orchestrator.domain.derivation import derive
+from orchestrator.domain.plan import PlanMode
+from orchestrator.runtime.journal import SqliteJournal
+from tests.workflows.stage import RUNBOOK
+from tests.workflows.toy.provider import CATALOG
+from tests.workflows.toy.worker import composition
+from tests.workflows.toy.world import VARIABLE, World
+from workflows.plugin import TASK_QUEUE
+
+
+@dataclass
+class Shop:
+    """A group with a worker of its own, and what the command line said last."""
+
+    group: str
+    directory: Path
+    world: World
+    captured: pytest.CaptureFixture[str]
+    out: str = ""
+    err: str = ""
+
+    def tideover(self, *arguments: str) -> ExitCode:
+        """The exit code of the command; `out` and `err` hold what it printed."""
+        code = run(arguments)
+        self.out, self.err = self.captured.readouterr()
+        return code
+
+    def hash(self, to: str, mode: PlanMode) -> str:
+        """The hash of the plan, as `tideover plan` would show it."""
+        runbook = composition(self.directory).library.runbook(self.group)
+        return derive(runbook, CATALOG, to, mode, SqliteJournal(self.directory / "journal.db").id).hash
+
+    def begun(self) -> None:
+        """A forced failover waits for its approval."""
+        assert self.tideover("run", self.group, "--to", "az-b", "--mode", "forced", "--detach") is ExitCode.DETACHED
+        deadline = time.monotonic() + 60
+        while "`plan` is '0'" not in self.err:  # what it says once its checks are done
+            assert time.monotonic() < deadline, self.err
+            arguments = ("approve", self.group, "--to", "az-b", "--plan", "0")
+            assert self.tideover(*arguments) is ExitCode.NOT_APPROVED
+
+
+@pytest.fixture
+def shop(
+    temporal_env: EmbeddedServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Iterator[Shop]:
+    group, world = f"shop-{uuid.uuid4().hex[:8]}", World.create(tmp_path / "world.db")
+    SqliteJournal.create(tmp_path / "journal.db")
+    (tmp_path / f"{group}.yaml").write_text(RUNBOOK.format(group=group))
+    (tmp_path / "credentials.toml").write_text('[toy-db]\npassword = "secret"\n')
+    settings = {
+        VARIABLE: str(world.path),
+        "TEMPORAL_ADDRESS": temporal_env.address,
+        "TIDEOVER_JOURNAL": str(tmp_path / "journal.db"),
+        "TIDEOVER_UI": temporal_env.ui,
+        "TIDEOVER_REPORTS": str(tmp_path / "reports"),
+    }
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    with _worker(tmp_path, temporal_env.address):
+        yield Shop(group, tmp_path, world, capsys)
+
+
+@contextmanager
+def _worker(directory: Path, address: str) -> Iterator[None]:
+    """A worker in a thread, since the command line runs a loop of its own."""
+    loop, stop, ready = asyncio.new_event_loop(), asyncio.Event(), threading.Event()
+
+    async def work() -> None:
+        _, worker = await build_worker(composition(directory), address, TASK_QUEUE)
+        async with worker:
+            ready.set()
+            await stop.wait()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(work(),))
+    thread.start()
+    assert ready.wait(60)
+    try:
+        yield
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(60)
+        loop.close()
+
+
+def test_an_approved_hash_runs_to_its_end(shop: Shop) -> None:
+    plan = shop.hash("az-b", "forced")
+    arguments = ("run", shop.group, "--to", "az-b", "--mode", "forced", "--approve", plan, "--output", "json")
+    assert shop.tideover(*arguments) is ExitCode.DONE, shop.err
+    told = json.loads(shop.out)
+    assert (told["end"], told["exit_code"], told["report"]) == ("SUCCEEDED", 0, f"{shop.group}-1")
+    assert f"/workflows/failover%2F{shop.group}/" in told["link"]
+    assert "✔ db.promote" in shop.err
+    assert shop.tideover("report", f"{shop.group}-1") is ExitCode.DONE
+    assert [Path(line).suffix for line in shop.out.splitlines()] == [".html", ".md", ".json"]
+    assert shop.tideover("report") is ExitCode.DONE
+    assert shop.out.split() == [f"{shop.group}-1", "forced", "az-a", "→", "az-b", "SUCCEEDED"]
+
+
+def test_another_hash_is_not_approved_and_nothing_is_left_running(shop: Shop) -> None:
+    arguments = ("run", shop.group, "--to", "az-b", "--mode", "forced", "--approve", "0123456789ab")
+    assert shop.tideover(*arguments) is ExitCode.NOT_APPROVED
+    assert "not approved, nothing was changed: `plan` is '0123456789ab'" in shop.err
+    assert shop.tideover("follow", shop.group) is ExitCode.ABORTED
+    assert not shop.world.effects()
+
+
+def test_a_second_operator_is_refused_with_the_holders_name(shop: Shop) -> None:
+    shop.begun()
+    assert shop.tideover("run", shop.group, "--to", "az-b", "--mode", "planned") is ExitCode.NOT_READY
+    assert f"{shop.group} is held by failover/{shop.group}#" in shop.err
+    assert f"tideover follow {shop.group}" in shop.err
+    assert shop.tideover("resume", shop.group) is ExitCode.NOT_READY
+    assert shop.err == "tideover: refused: it is not paused\n"
+    assert shop.tideover("abort", shop.group, "--reason", "false alarm", "--by", "ann") is ExitCode.DONE
+    assert shop.out == "abort taken from ann\n"
+    assert shop.tideover("follow", shop.group) is ExitCode.ABORTED
+    assert shop.tideover("abort", shop.group) is ExitCode.NOT_READY
+    assert "this execution has ended" in shop.err
+
+
+def test_an_approval_by_command_lets_it_go_on(shop: Shop) -> None:
+    shop.begun()
+    plan = shop.hash("az-b", "forced")
+    assert shop.tideover("approve", shop.group, "--to", "az-b", "--plan", plan, "--by", "ann") is ExitCode.DONE
+    assert shop.tideover("follow", shop.group) is ExitCode.DONE, shop.err
+    assert "approved by ann" in shop.err
+
+
+def test_checks_that_block_end_as_not_ready(shop: Shop) -> None:
+    arguments = ("run", shop.group, "--to", "az-a", "--mode", "planned", "--output", "json")
+    assert shop.tideover(*arguments) is ExitCode.NOT_READY
+    told = json.loads(shop.out)
+    assert told["end"] == "REFUSED"
+    assert "is primary already" in told["why"]
+
+
+def test_an_unknown_runbook_is_one_line_with_the_near_one(shop: Shop) -> None:
+    assert shop.tideover("run", shop.group[:-1], "--to", "az-b", "--mode", "forced") is ExitCode.NOT_READY
+    assert f"did you mean '{shop.group}'?" in shop.err
+    assert "Traceback" not in shop.err
+
+
+def test_ctrl_c_detaches_and_the_execution_goes_on(shop: Shop) -> None:
+    argv = [sys.executable, "-m", "orchestrator.app.cli", "run", shop.group, "--to", "az-b", "--mode", "forced"]
+    with subprocess.Popen(argv, stderr=subprocess.PIPE, text=True, env=os.environ) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "AWAITING_APPROVAL" in line:
+                process.send_signal(signal.SIGINT)
+                break
+        said = process.stderr.read()
+        assert process.wait() == ExitCode.DETACHED
+    assert f"come back with `tideover follow {shop.group}`" in said
+    plan = shop.hash("az-b", "forced")
+    assert shop.tideover("approve", shop.group, "--to", "az-b", "--plan", plan) is ExitCode.DONE
+    assert shop.tideover("follow", shop.group) is ExitCode.DONE
+
+
+def test_a_group_without_executions_says_how_to_start_one(shop: Shop) -> None:
+    assert shop.tideover("pause", shop.group) is ExitCode.USAGE
+    assert f"tideover run {shop.group}" in shop.err
+
+
+def test_without_temporal_there_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TEMPORAL_ADDRESS", "127.0.0.1:1")
+    assert run(["run", "shop", "--to", "az-b", "--mode", "forced"]) is ExitCode.NOT_READY
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.count("\n") == 1
+    assert "127.0.0.1:1: Connection refused; start one with `tideover worker --embedded`" in told.err
