@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from temporalio.client import WorkflowHandle
 
-from orchestrator.app.executions import CommandRefused, Executions, Handle
+from orchestrator.app.executions import CommandRefused, Executions
 from orchestrator.domain.commands import Approve, OperatorInput
 from orchestrator.domain.ledger import GroupRecord
 from orchestrator.domain.state import Waiting
@@ -27,6 +28,7 @@ from tests.e2e.lab.world import Lab
 from workflows.messages import FailoverRequest, Result, SiteRequest, Snapshot
 
 T = TypeVar("T")
+Handle = WorkflowHandle[Any, Any]
 ROOT = Path(__file__).parents[2]
 
 PATIENCE = 120.0

@@ -110,6 +110,7 @@ def _database_at(lab: Lab, host: str) -> dict[str, Any]:
                     "agent": "fence_ipmilan",
                     "options": controller.options,
                     "uuid": controller.uuid,
+                    "status_timeout": "5s",  # a controller that is cut off would keep ipmitool waiting for 15 s
                     "credentials": FENCE_CREDENTIALS,
                 }
             }
