@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import cached_property
 from typing import Any, Literal
 
 from orchestrator.domain.base import Frozen
@@ -117,7 +118,7 @@ class Plan(Frozen):
         """The steps of these kinds, in plan order."""
         return tuple(step for step in self.steps if step.kind in kinds)
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """SHA-256 over the whole plan, in hex."""
         return digest(self.model_dump(mode="json"))
