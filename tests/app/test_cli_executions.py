@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -20,10 +21,12 @@ import pytest
 
 from orchestrator.app.cli.application import run
 from orchestrator.app.cli.exits import ExitCode
+from orchestrator.app.connection import connect
 from orchestrator.app.temporal_server import EmbeddedServer
 from orchestrator.app.worker import build_worker
 from orchestrator.domain.derivation import derive
 from orchestrator.domain.plan import PlanMode
+from orchestrator.runtime.group import Group
 from orchestrator.runtime.journal import SqliteJournal
 from tests.workflows.stage import RUNBOOK
 from tests.workflows.toy.provider import CATALOG
@@ -199,3 +202,44 @@ def test_without_temporal_there_is_one_line(
     assert told.out == ""
     assert told.err.count("\n") == 1
     assert "127.0.0.1:1: Connection refused; start one with `tideover worker --embedded`" in told.err
+
+
+def test_a_terminated_execution_is_told_with_what_it_left_behind(shop: Shop, temporal_env: EmbeddedServer) -> None:
+    shop.world.break_("db@az-a:toy", "sent", "hang")
+    plan = shop.hash("az-b", "forced")
+    shop.tideover("run", shop.group, "--to", "az-b", "--mode", "forced", "--approve", plan, "--detach")
+    deadline = time.monotonic() + 60
+    while not Group(SqliteJournal(shop.directory / "journal.db"), shop.group).record().doubts:
+        assert time.monotonic() < deadline, shop.err
+        time.sleep(0.05)
+    asyncio.run(_terminate(temporal_env.address, f"failover/{shop.group}"))
+    assert shop.tideover("follow", shop.group) is ExitCode.HUMAN_NEEDED
+    assert "it was terminated in Temporal: nothing was undone" in shop.err
+    shop.tideover("doctor", "--output", "json")
+    told = next(check for check in json.loads(shop.out) if check["name"] == shop.group and "held" in check["found"])
+    assert told["level"] == "fail"
+    assert "which has ended without its end; db@az-a:toy: power off may still take effect" in told["found"]
+    shop.world.mend()
+
+
+async def _terminate(address: str, workflow_id: str) -> None:
+    await (await connect(address=address)).get_workflow_handle(workflow_id).terminate()
+
+
+def test_a_worker_with_its_own_server_stops_when_it_is_told_to(tmp_path: Path) -> None:
+    with socket.socket() as one, socket.socket() as other:
+        one.bind(("127.0.0.1", 0))
+        other.bind(("127.0.0.1", 0))
+        ports = [str(probe.getsockname()[1]) for probe in (one, other)]
+    tideover = [sys.executable, "-m", "orchestrator.app.cli"]
+    subprocess.run([*tideover, "init"], cwd=tmp_path, check=True, capture_output=True)
+    argv = [*tideover, "worker", "--embedded", "--port", ports[0], "--ui-port", ports[1]]
+    with subprocess.Popen(argv, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        ready = next(line for line in process.stderr if "a worker polls" in line)
+        process.send_signal(signal.SIGTERM)
+        said, _ = process.communicate(timeout=60)
+    assert f"UI http://127.0.0.1:{ports[1]}" in ready
+    assert process.returncode == ExitCode.DONE
+    assert said == ""
+    assert (tmp_path / ".tideover" / "temporal.db").is_file()

@@ -40,11 +40,10 @@ def lint(files: Annotated[list[Path], Parameter(negative="")], /, *, output: Out
     findings = [finding for text in texts for finding in text.findings]
     if output == "json":
         data(json.dumps([_as_json(text) for text in texts], indent=2))
-    elif output == "markdown":
-        data("\n".join(f"- `{f.file}:{f.line}:{f.column}` **{f.finding.code}** {f.finding.message}" for f in findings))
-    else:
-        for finding in findings:
-            data(str(finding))
+    for finding in findings if output != "json" else ():
+        place = f"{finding.file}:{finding.line}:{finding.column}"
+        told = f"- `{place}` **{finding.finding.code}** {finding.finding.message}"
+        data(told if output == "markdown" else str(finding))
     count = f"{len(findings)} finding{'s' if len(findings) > 1 else ''}" if findings else "no findings"
     say(f"{len(files)} runbook{'s' if len(files) > 1 else ''}: {count}")
     return ExitCode.FINDINGS if findings else ExitCode.DONE
