@@ -63,8 +63,9 @@ def run(arguments: Sequence[str]) -> ExitCode:
     """The exit code after obeying the arguments; each error has become one message on stderr."""
     app = application()
     try:
-        result = app(arguments, console=None, error_console=err(), exit_on_error=False)
-    except cyclopts.CycloptsError:
+        result = app(arguments, exit_on_error=False, print_error=False)
+    except cyclopts.CycloptsError as error:
+        err().print(cyclopts.CycloptsPanel(error))
         return ExitCode.USAGE
     except TideoverError as error:
         if str(error):

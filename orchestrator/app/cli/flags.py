@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Group, Parameter
 
-from orchestrator.app.settings import Settings, load
+if TYPE_CHECKING:
+    from orchestrator.app.settings import Settings
 
 _SETTINGS = Group.create_ordered("Settings (also TIDEOVER_*, ./tideover.toml)")
 
@@ -40,6 +41,8 @@ class Flags:
 
     def settings(self) -> Settings:
         """The settings with what was given on the command line. Raises NotFoundLocally."""
+        from orchestrator.app.settings import load  # `lint` needs none
+
         return load(**{name: value for name, value in asdict(self).items() if value is not None})
 
 

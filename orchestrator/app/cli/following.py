@@ -15,7 +15,6 @@ from orchestrator.app.cli.exits import OF_END, ExitCode, Stopped, of_execution
 from orchestrator.app.cli.objectives import missed_by
 from orchestrator.app.cli.terminal import Output, data, out
 from orchestrator.app.executions import EndedWithoutResult, Executions, Handle, Seen
-from orchestrator.domain.state import End
 from workflows import details
 from workflows.messages import Result
 
@@ -68,7 +67,7 @@ def _concluded(last: Seen, link: str, journal: Path) -> Conclusion:
     if result is None:
         raise Stopped(ExitCode.DETACHED)
     if snapshot is None or snapshot.plan is None or snapshot.state is None:
-        return Conclusion(result, last, OF_END[End(result.end)], (), link)
+        return Conclusion(result, last, OF_END[result.end], (), link)
     failed = missed_by(result.report, journal)
     return Conclusion(result, last, of_execution(snapshot.plan, snapshot.state, bool(failed)), failed, link)
 

@@ -8,14 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from orchestrator.app import plan_view
 from orchestrator.app.cli.exits import ExitCode, Stopped
 from orchestrator.app.cli.flags import NO_FLAGS, Flags
 from orchestrator.app.cli.terminal import Output, data, out, say
 from orchestrator.app.registry import catalog
 from orchestrator.app.runbook_text import RunbookText, read
-from orchestrator.domain.derivation import derive
-from orchestrator.domain.durations import show
 from orchestrator.domain.errors import JournalUnavailable
 from orchestrator.domain.plan import Plan, PlanMode
 
@@ -71,6 +68,9 @@ def plan(
     output
         How to print it.
     """
+    from orchestrator.app import plan_view
+    from orchestrator.domain.derivation import derive
+
     found = _runbook(runbook, flags)
     target = to or (found.direction[0] if mode in ("reprotect", "unfence") else found.direction[1])
     journal = _journal_id(flags)
@@ -132,6 +132,9 @@ def _print_table(made: Plan) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.markup import escape
     from rich.table import Table
+
+    from orchestrator.app import plan_view
+    from orchestrator.domain.durations import show
 
     console = out()
     console.print(f"[bold]{escape(plan_view.title(made))}[/]   plan [bold cyan]{made.hash}[/]   "
