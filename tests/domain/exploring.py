@@ -27,7 +27,7 @@ from tests.domain.rehearsal import (
     step_of,
     woken,
 )
-from tests.domain.world import crashed, cut_off, passed, powered, returned
+from tests.domain.world import crashed, cut_off, passed, powered, returned, severed
 
 LONGEST = 300
 """Moves after which a rehearsal that has not ended counts as one that never will."""
@@ -277,6 +277,7 @@ def _nature(now: Rehearsal) -> Iterator[Move]:
     for site in (source, target):
         yield Move(f"{site} crashes", 1, lambda r, s=site: _disturbed(r, s, crashed))  # type: ignore[misc]
     yield Move(f"{source} is cut off", 1, lambda r: _disturbed(r, source, cut_off))
+    yield Move("replication stops", 1, lambda r: replace(r, world=severed(r.world)))
     yield Move(f"{source} returns by itself", 1, lambda r: _disturbed(r, source, returned))
     if len(now.missions) > 1 and now.state.claimed:
         yield Move("terminated", 1, lambda r: following(r, finished=False))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from orchestrator.domain.ledger import Request
 from orchestrator.domain.plan import SAFETY
 from orchestrator.domain.state import End, Status
 from orchestrator.domain.world import Role, Strength
@@ -26,8 +27,6 @@ def judge(before: Rehearsal, now: Rehearsal) -> None:
 
 def _one_writer(now: Rehearsal) -> None:
     """I1 and I9: at most one site is writable, and only the one that was lawfully promoted last."""
-    if now.attested:
-        return
     for component, lawful in now.lawful.items():
         writable = now.world.writable(component)
         if len(writable) > 1:
@@ -44,7 +43,7 @@ def _request(now: Rehearsal, sent: Sent) -> None:
     for step in plan.of_kind("fence", "stop"):
         assert step.component is not None
         assert step.site is not None
-        if not now.attested and not _cut_off(now.world, step.component, step.site):
+        if not _cut_off(now.world, step.component, step.site):
             raise Broken(f"I2: {want} is sent while {step.component} at {step.site} is not cut off")
         if not own(now, sent):
             continue
@@ -104,9 +103,9 @@ def _as_before(now: Rehearsal, end: End) -> None:
     changed = differing(now)
     if changed:
         raise Broken(f"I4: {end}, but not as before: {changed}")
-    own = [d for d in now.journal.doubts if d.attempt.epoch == now.state.record.epoch and now.state.claimed]
-    if own:
-        raise Broken(f"I4: {end}, but in doubt: {[str(d.want) for d in own]}")
+    doubts = _own_doubts(now) if now.state.claimed else []
+    if doubts:
+        raise Broken(f"I4: {end}, but in doubt: {[str(doubt.want) for doubt in doubts]}")
 
 
 def differing(now: Rehearsal) -> list[str]:
@@ -121,12 +120,15 @@ def differing(now: Rehearsal) -> list[str]:
 
 
 def _copies_agree(now: Rehearsal) -> None:
-    """The engine knows of every doubt that the journal holds, but for those that its readings have settled since."""
-    copy = now.state.record
-    known = {doubt.attempt for doubt in copy.doubts}
-    for doubt in now.journal.doubts:
-        if doubt.attempt.epoch != copy.epoch or doubt.attempt in known:
-            continue
-        lateness = now.plan.resources[doubt.want.resource].late_effect
-        if lateness is None or now.world.clock <= doubt.at + lateness:
-            raise Broken(f"the engine does not know of {doubt.attempt}")
+    """The engine knows of every doubt that the journal holds."""
+    known = {doubt.attempt for doubt in now.state.record.doubts}
+    unknown = [str(doubt.attempt) for doubt in _own_doubts(now) if doubt.attempt not in known]
+    if unknown:
+        raise Broken(f"the engine does not know of {unknown}")
+
+
+def _own_doubts(now: Rehearsal) -> list[Request]:
+    """This execution's doubts in the journal, but for those past their greatest lateness."""
+    own = [doubt for doubt in now.journal.doubts if doubt.attempt.epoch == now.state.record.epoch]
+    lateness = {doubt.want.resource: now.plan.resources[doubt.want.resource].late_effect for doubt in own}
+    return [d for d in own if (late := lateness[d.want.resource]) is None or now.world.clock <= d.at + late]

@@ -138,7 +138,7 @@ class Rehearsal:
     lawful: component to the one site that may be writable.
     promoting: promotion attempts that were issued and have not surely failed. origins: the world when the execution
     began, and when those began that left something unfinished. disturbed: sites and shared resources that something
-    else has changed. attested: humans vouched for a fence.
+    else has changed.
     """
 
     missions: tuple[Mission, ...]
@@ -157,7 +157,6 @@ class Rehearsal:
     promotions: tuple[Promotion, ...] = ()
     promoting: frozenset[Attempt] = frozenset()
     disturbed: frozenset[str] = frozenset()
-    attested: bool = False
     number: int = 1
     events: tuple[Event, ...] = ()
     trail: tuple[str, ...] = field(default=(), compare=False)

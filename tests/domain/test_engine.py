@@ -65,6 +65,7 @@ class Scenario:
 
 
 FORCED: tuple[PlanMode, str, str | None] = ("forced", "right", "60s")
+STRICT: tuple[PlanMode, str, str | None] = ("forced", "right", "3s")
 PLANNED: tuple[PlanMode, str, str | None] = ("planned", "right", None)
 REBUILD: tuple[PlanMode, str, str | None] = ("reprotect", "left", None)
 BACK: tuple[PlanMode, str, str | None] = ("planned", "left", None)
@@ -100,6 +101,7 @@ def scenarios() -> list[Scenario]:
         Scenario("demo forced, humans vouch", runbooks.demo, (FORCED,), dark, ("attest", "accept"), 17, vouched),
         Scenario("demo forced, servers start at boot", runbooks.demo, (FORCED,), starting_at_boot, undo, 17, moved),
         Scenario("demo forced, humans skip", runbooks.demo, (FORCED,), dead, ("skip", "accept"), 17, moved),
+        Scenario("demo forced, strict", runbooks.demo, (STRICT,), healthy, ("retry", "accept"), 17, vouched),
         Scenario("demo planned", runbooks.demo, (PLANNED, FORCED), healthy, undo, 61, switched),
         Scenario("demo there and back", runbooks.demo, there_and_back, dead, undo, 997, succeeded),
         Scenario("demo forced, then unfenced", runbooks.demo, (FORCED, UNFENCE), dead, undo, 41, moved),

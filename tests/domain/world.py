@@ -50,7 +50,7 @@ class World:
     """Everything that is. `cut`: sites that nobody outside reaches; `dark`: sites whose fence devices do not answer.
 
     `shared`: resource to the state of what the sites share. `clock`: seconds since the epoch. `autostart`: a server
-    comes up with its machine, as a distribution's own service does.
+    comes up with its machine, as a distribution's own service does. `severed`: nothing is replicated between the sites.
     """
 
     servers: Mapping[Place, Server]
@@ -60,6 +60,7 @@ class World:
     cut: frozenset[str] = frozenset()
     dark: frozenset[str] = frozenset()
     autostart: bool = False
+    severed: bool = False
 
     def writable(self, component: str) -> frozenset[str]:
         """W: the sites whose store of `component` accepts a commit now."""
@@ -144,11 +145,19 @@ def passed(world: World, seconds: float) -> World:
 def _streamed(world: World) -> World:
     servers = dict(world.servers)
     for (component, site), server in world.servers.items():
-        if server.role == "standby" and server.upstream and not {site, server.upstream} & world.cut:
-            upstream = world.servers.get((component, server.upstream))
-            if upstream is not None and upstream.role in ("primary", "standby"):
-                servers[component, site] = replace(server, log=max(server.log, upstream.log))
+        upstream = _upstream(world, (component, site))
+        if upstream is not None:
+            servers[component, site] = replace(server, log=max(server.log, upstream.log))
     return replace(world, servers=servers)
+
+
+def _upstream(world: World, place: Place) -> Server | None:
+    """The primary that the server at this place streams from now."""
+    server = world.servers[place]
+    if server.role != "standby" or not server.upstream or world.severed or {place[1], server.upstream} & world.cut:
+        return None
+    upstream = world.servers.get((place[0], server.upstream))
+    return upstream if upstream and upstream.role == "primary" else None
 
 
 def crashed(world: World, site: str) -> World:
@@ -174,6 +183,11 @@ def cut_off(world: World, site: str) -> World:
     return replace(world, cut=world.cut | {site})
 
 
+def severed(world: World) -> World:
+    """Nothing is replicated any more; everything still answers."""
+    return replace(world, severed=True)
+
+
 # Reading
 
 
@@ -196,10 +210,8 @@ def _observe_server(world: World, spec: ResourceSpec) -> Reading:
     """What is read of a server: over its connection, or from its files where it is down."""
     server = _reachable(world, spec)
     states: tuple[State, ...] = (Role(role=server.role),) if server.role != "down" else ()
-    if server.role == "standby" and server.upstream and not {spec.site, server.upstream} & world.cut:
-        upstream = world.servers.get((spec.component, server.upstream))
-        if upstream and upstream.role == "primary":
-            states = (*states, ReplicatesFrom(site=server.upstream))
+    if server.upstream and _upstream(world, place_of(spec)):
+        states = (*states, ReplicatesFrom(site=server.upstream))
     return Reading(
         states=states,
         authority=spec.id,
