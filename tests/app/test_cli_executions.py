@@ -238,8 +238,8 @@ def test_a_worker_with_its_own_server_stops_when_it_is_told_to(tmp_path: Path) -
         assert process.stderr is not None
         ready = next(line for line in process.stderr if "a worker polls" in line)
         process.send_signal(signal.SIGTERM)
-        said, _ = process.communicate(timeout=60)
+        said, rest = process.communicate(timeout=60)
     assert f"UI http://127.0.0.1:{ports[1]}" in ready
-    assert process.returncode == ExitCode.DONE
+    assert process.returncode == ExitCode.DONE, rest
     assert said == ""
     assert (tmp_path / ".tideover" / "temporal.db").is_file()
