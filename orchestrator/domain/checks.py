@@ -7,7 +7,7 @@ from typing import Literal
 
 from orchestrator.domain.base import Frozen
 from orchestrator.domain.ledger import conflict, promotion_issued
-from orchestrator.domain.loss import Loss, measure
+from orchestrator.domain.loss import NOTHING_LOST, Loss, measure
 from orchestrator.domain.plan import Plan
 from orchestrator.domain.state import ExecutionState
 from orchestrator.domain.world import Reading, ReplicatesFrom, Role
@@ -41,6 +41,17 @@ def writers(plan: Plan) -> tuple[str, ...]:
     return tuple(dict.fromkeys(s.component for s in plan.of_kind("promote", "rebuild") if s.component))
 
 
+def promoted_before(state: ExecutionState, component: str, site: str) -> bool:
+    """True where an execution that did not end cleanly has requested this promotion: the next goes on from there."""
+    return any(
+        request.want.component == component
+        and request.want.site == site
+        and request.want.desired == Role(role="primary")
+        for request in (*state.record.issued, *state.record.doubts)
+        if not request.attempt.undo
+    )
+
+
 def current_loss(plan: Plan, state: ExecutionState, until: float | None = None) -> Loss | None:
     """What a promotion would lose by the newest readings; the worst of all writers. None where nothing is promoted.
 
@@ -55,6 +66,8 @@ def _loss_of(plan: Plan, state: ExecutionState, component: str, until: float | N
     target = state.readings.get(f"{component}@{plan.target}")
     if target is None or target.replication is None:
         return Loss(seconds=None, wal_bytes=None, source_known=False)
+    if _role(target) == "primary":
+        return NOTHING_LOST  # promoting it again loses no more
     at = until if until is not None else state.read_at.get(f"{component}@{plan.target}", state.now)
     fenced_since_read = until is not None
     alive = _role(source) in ("primary", "stopped") and not fenced_since_read
@@ -101,8 +114,14 @@ def _roles(plan: Plan, state: ExecutionState, component: str) -> Iterator[CheckF
     if source and target and source.identity != target.identity:
         text = f"{plan.source} is {source.identity} and {plan.target} is {target.identity}: not the same database"
         yield CheckFinding(level="blocks", component=component, site=None, text=text)
-    judged = _reprotect_roles if plan.mode == "reprotect" else _failover_roles
-    yield from judged(plan, component, source, target)
+    if plan.mode == "reprotect":
+        yield from _reprotect_roles(plan, component, source, target)
+        return
+    if plan.mode == "forced" and promoted_before(state, component, plan.target) and _role(target) == "primary":
+        text = "was promoted by an execution that did not come to its end: this one goes on from there"
+        yield CheckFinding(level="warns", component=component, site=plan.target, text=text)
+    else:
+        yield from _failover_roles(plan, component, source, target)
 
 
 def _failover_roles(

@@ -131,10 +131,16 @@ def enter(record: GroupRecord, request: Request, plan: str) -> GroupRecord | str
 
 
 def close_attempt(record: GroupRecord, attempt: Attempt, outcome: Outcome) -> GroupRecord:
-    """The attempt has ended. Only its own definite answer closes its doubt; an Unknown stays one."""
+    """The attempt has ended. Only its own definite answer closes its doubt; an Unknown stays one.
+
+    An attempt that sent nothing itself may have found what an earlier one, whose worker was lost, has done.
+    """
     mine = next((doubt for doubt in record.doubts if doubt.attempt == attempt), None)
-    if mine is None or isinstance(outcome, Unknown):
+    if isinstance(outcome, Unknown):
         return record
+    if mine is None:
+        found = _requested(record, outcome) if isinstance(outcome, Done) else None
+        return record.model_copy(update=_done(record, found)) if found else record
     update: dict[str, object] = {"doubts": tuple(d for d in record.doubts if d.attempt != attempt)}
     if isinstance(outcome, Done):
         update |= _done(record, mine)
@@ -191,6 +197,13 @@ def conflict(record: GroupRecord, want: Want) -> str | None:
 
 def _promotes(want: Want) -> bool:
     return want.desired == Role(role="primary")
+
+
+def _requested(record: GroupRecord, outcome: Done) -> Request | None:
+    """The request, by whichever attempt, for what was now read."""
+    resource, state = outcome.evidence.resource, outcome.evidence.state
+    fitting = (r for r in record.issued if r.want.resource == resource and r.want.desired == state)
+    return next(fitting, None)
 
 
 def _done(record: GroupRecord, request: Request) -> dict[str, object]:

@@ -55,7 +55,7 @@ async def test_a_promotion_whose_answer_is_lost_keeps_the_old_primary_fenced(sta
         stage.world.break_(PROMOTE, "observe", "Doubtful")
         stage.world.break_(PROMOTE, "done", "Doubtful")
         why = await stage.waiting(handle)
-        assert why.startswith("db.promote: role primary was sent, or maybe but never read back")
+        assert why.startswith("db.promote: role primary was sent, or maybe (db@az-b: Doubtful at done)")
         assert stage.world.things()[FENCE] == {"power": "off"}
         assert "abort" not in (await stage.may(handle, "retry")).may
         said = await refused(handle, "abort", Abort(by="ann"))
@@ -106,7 +106,7 @@ async def test_an_error_that_nobody_foresaw_is_unknown(stage: Stage, resource: s
         assert now.state is not None
         assert now.state.steps[step].status == "unknown"
         (told,) = [entry for entry in stage.audited("ended") if entry.detail["outcome"] == "unknown"]
-        assert "was sent, or maybe but never read back" in told.detail["said"]
+        assert "an error that its adapter does not foresee, ValueError at provider.py:" in told.detail["said"]
         stage.world.mend()
         await say(handle, Retry(by="ann", step=step))
         assert (await handle.result()).end == "SUCCEEDED"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.domain import barrier, ledger
-from orchestrator.domain.checks import current_loss
+from orchestrator.domain.checks import current_loss, promoted_before
 from orchestrator.domain.commands import Abort, Approve, Attest, Escalate, Pause, Resume, Retry, Skip
 from orchestrator.domain.engine.advance import advance, finished
 from orchestrator.domain.engine.steps import event_of, lost, moved
@@ -130,7 +130,8 @@ def _judged(plan: Plan, state: ExecutionState, step: Step, reading: Reading) -> 
     """Why a reading that met its condition is still not good enough; None where it is."""
     if step.kind != "measure":
         return None
-    if reading.state("role") != Role(role="standby"):
+    served = step.component and step.site and promoted_before(state, step.component, step.site)
+    if reading.state("role") != Role(role="standby") and not (served and reading.state("role") == Role(role="primary")):
         return f"{step.component} at {step.site} is no standby any more: {_states(reading)}"
     return barrier.too_much_lost(plan, state)
 
