@@ -24,5 +24,7 @@ fi
 
 if ! uv sync --locked --all-extras --check --quiet 2>/dev/null; then
     say "making the locked environment in .venv ($(uv --version))"
-    uv sync --locked --all-extras
+    uv sync --locked --all-extras --compile-bytecode
 fi
+# Some machines forbid Python to keep what it compiles; then every start would compile Tideover again.
+.venv/bin/python -m compileall -q orchestrator workflows providers tideover
