@@ -6,7 +6,7 @@ import sqlite3
 import threading
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from orchestrator.domain.errors import JournalUnavailable
@@ -22,16 +22,17 @@ BUSY_TIMEOUT = 5.0
 class SqliteJournal:
     """Keys with versions in one SQLite file; every swap is on disk when it returns (`synchronous=FULL`).
 
-    A missing file is not an empty journal: it is created by `create` only, so that a lost one is noticed.
+    A missing file is not an empty journal: it is created by `create` only, so that a lost one is noticed. One that is
+    deleted or replaced while it is open is noticed as well: SQLite would go on in a file that nobody else can see.
     """
 
     def __init__(self, path: Path) -> None:
         if not path.is_file():
             raise JournalUnavailable(f"there is no journal at {path}: create it with `tideover init`, or restore it")
-        self.path = path
+        self.path = path.absolute()
         self._local = threading.local()
-        with self._errors():
-            found = self.read(_ID)
+        self._file = self._standing()
+        found = self.read(_ID)
         if _ID not in found:
             raise JournalUnavailable(f"{path} is not a journal of Tideover: it has no identity")
         self._id = found[_ID][0]
@@ -39,13 +40,13 @@ class SqliteJournal:
     @classmethod
     def create(cls, path: Path) -> SqliteJournal:
         """The journal at `path`, made with a new identity where there was none."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with sqlite3.connect(path, timeout=BUSY_TIMEOUT) as connection:
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=FULL")
-            connection.executescript(_SCHEMA)
-            connection.execute("INSERT OR IGNORE INTO entries VALUES (?, ?, 1)", (_ID, uuid.uuid4().hex))
-        connection.close()
+        with _errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with closing(sqlite3.connect(path, timeout=BUSY_TIMEOUT)) as connection, connection:
+                connection.execute("PRAGMA journal_mode=WAL")
+                connection.execute("PRAGMA synchronous=FULL")
+                connection.executescript(_SCHEMA)
+                connection.execute("INSERT OR IGNORE INTO entries VALUES (?, ?, 1)", (_ID, uuid.uuid4().hex))
         return cls(path)
 
     @property
@@ -55,7 +56,7 @@ class SqliteJournal:
 
     def read(self, prefix: str) -> dict[str, tuple[str, int]]:
         """Every key that starts with `prefix`, with its value and version. Raises JournalUnavailable."""
-        with self._errors():
+        with _errors(self.path):
             rows = self._connection().execute(
                 "SELECT key, value, version FROM entries WHERE key >= ? AND key < ?", (prefix, prefix + "\U0010ffff")
             )
@@ -63,7 +64,7 @@ class SqliteJournal:
 
     def swap(self, *changes: tuple[str, str, int]) -> bool:
         """Write all changes durably if every version is still the one seen; else none, and False."""
-        with self._errors(), self._transaction() as connection:
+        with _errors(self.path), self._transaction() as connection:
             for key, value, version in changes:
                 if version == 0:
                     done = connection.execute("INSERT OR IGNORE INTO entries VALUES (?, ?, 1)", (key, value))
@@ -78,15 +79,23 @@ class SqliteJournal:
         return True
 
     def _connection(self) -> sqlite3.Connection:
-        """This thread's connection. Raises where the file has gone: SQLite would make an empty one in its place."""
+        """This thread's connection. Raises where the file that was opened first stands at its path no more."""
+        if self._standing() != self._file:
+            raise JournalUnavailable(f"the journal at {self.path} was replaced while it was in use: start again")
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
             connection = sqlite3.connect(
-                f"file:{self.path}?mode=rw", uri=True, timeout=BUSY_TIMEOUT, isolation_level=None
+                f"{self.path.as_uri()}?mode=rw", uri=True, timeout=BUSY_TIMEOUT, isolation_level=None
             )
             connection.execute("PRAGMA synchronous=FULL")
             self._local.connection = connection
         return connection
+
+    def _standing(self) -> tuple[int, int]:
+        """Device and inode of what stands at the path."""
+        with _errors(self.path):
+            status = self.path.stat()
+        return status.st_dev, status.st_ino
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -94,15 +103,16 @@ class SqliteJournal:
         connection.execute("BEGIN IMMEDIATE")
         try:
             yield connection
-        except BaseException:
-            connection.execute("ROLLBACK")
-            raise
-        if connection.in_transaction:
-            connection.execute("COMMIT")
+            if connection.in_transaction:
+                connection.execute("COMMIT")
+        finally:
+            if connection.in_transaction:  # also where the commit itself has failed
+                connection.execute("ROLLBACK")
 
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise JournalUnavailable(f"the journal at {self.path} cannot be used: {error}") from error
+
+@contextmanager
+def _errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        raise JournalUnavailable(f"the journal at {path} cannot be used: {error}") from error
