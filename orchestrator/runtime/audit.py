@@ -7,6 +7,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from pydantic import ValidationError
+
 from orchestrator.domain.base import Frozen
 from orchestrator.ports import Journal
 
@@ -55,7 +57,7 @@ def appended(journal: Journal, new: NewEntry) -> tuple[tuple[str, str, int], ...
     number, previous = json.loads(head[0]) if head else (0, _START)
     entry = AuditEntry(number=number + 1, previous=previous, **dict(new))
     return (
-        (f"{_PREFIX}{entry.number:012d}", entry.model_dump_json(), 0),
+        (_key(entry.number), entry.model_dump_json(), 0),
         (_HEAD, json.dumps([entry.number, entry.hash]), head[1] if head else 0),
     )
 
@@ -75,14 +77,30 @@ def entries(journal: Journal) -> Iterator[AuditEntry]:
 def verify(journal: Journal) -> str | None:
     """What breaks the chain; None where every entry is where it was written."""
     previous, number = _START, 0
-    for entry in entries(journal):
+    for key, (value, _) in sorted(journal.read(_PREFIX).items()):
         number += 1
-        if entry.number != number:
-            return f"entry {number} is missing: the next one is {entry.number}"
-        if entry.previous != previous:
-            return f"entry {number} does not follow from the one before it"
-        previous = entry.hash
+        broken = _broken(key, value, number, previous)
+        if broken:
+            return broken
+        previous = AuditEntry.model_validate_json(value).hash
     head = journal.read(_HEAD).get(_HEAD)
-    if (json.loads(head[0]) if head else [0, _START]) != [number, previous]:
+    if (head[0] if head else json.dumps([0, _START])) != json.dumps([number, previous]):
         return f"the chain ends at entry {number}, but its head says otherwise: the tail was cut or replaced"
     return None
+
+
+def _broken(key: str, value: str, number: int, previous: str) -> str | None:
+    """Why the entry under `key` is not the one that was written as `number`, after the one whose hash is given."""
+    try:
+        entry = AuditEntry.model_validate_json(value)
+    except ValidationError:
+        return f"entry {number} is no entry any more: it was changed"
+    if entry.number != number or key != _key(number):
+        return f"entry {number} is missing: the next one is {entry.number}"
+    if entry.previous != previous:
+        return f"entry {number} does not follow from the one before it: one of the two was changed"
+    return None
+
+
+def _key(number: int) -> str:
+    return f"{_PREFIX}{number:012d}"

@@ -52,6 +52,9 @@ class Order:
     first: bool
 
 
+_TOO_LATE = "time was up, or it was cancelled, before anything was requested"
+
+
 def never_cancelled() -> bool:
     """For drivers that cannot be cancelled."""
     return False
@@ -116,7 +119,7 @@ def _ensure(resource: Resource, order: Order, call: GuardedCall, started: float)
     observed: Reading | None = None
     while isinstance(step, Look | Change):
         if call.remaining <= 0 or (call.cancelled() and not call.sent):
-            reply: Reply = TimeUp()
+            reply: Reply = TimeUp() if isinstance(step, Look) else NotSent(why=_TOO_LATE, refused=True)
         elif isinstance(step, Change):
             assert observed is not None  # noqa: S101 -- the table looks before it changes
             reply = _change(resource, order, observed, call)
@@ -143,7 +146,7 @@ def _change(resource: Resource, order: Order, observed: Reading, call: GuardedCa
         call.before = observed.state(order.want.desired.kind)
     try:
         resource.apply(order.want.desired, observed, call)
-    except GuardRefused as refused:
+    except (GuardRefused, JournalUnavailable) as refused:
         return _doubt(str(refused)) if call.sent else NotSent(why=str(refused), refused=True)
     except ProviderError as error:
         if not call.sent:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 
+from pydantic import ValidationError
+
 from orchestrator.domain import ledger
-from orchestrator.domain.errors import GuardRefused
+from orchestrator.domain.errors import GuardRefused, JournalUnavailable
 from orchestrator.domain.ledger import Attempt, Execution, GroupRecord, Request
 from orchestrator.domain.outcome import Outcome
 from orchestrator.domain.plan import CHANGES, Plan, ResourceSpec, digest
@@ -114,7 +116,13 @@ class Group:
 
     def _read(self) -> tuple[GroupRecord, int]:
         found = self.journal.read(self._key).get(self._key)
-        return (GroupRecord.model_validate_json(found[0]), found[1]) if found else (GroupRecord(group=self.name), 0)
+        if found is None:
+            return GroupRecord(group=self.name), 0
+        try:
+            return GroupRecord.model_validate_json(found[0]), found[1]
+        except ValidationError as error:
+            why = f"what the journal holds of {self.name} cannot be read: it was damaged, or a newer Tideover wrote it"
+            raise JournalUnavailable(why) from error
 
     def _entry(self, what: str, who: str, plan: str, detail: Mapping[str, object]) -> NewEntry:
         return NewEntry(at=time.time(), what=what, group=self.name, who=who, plan=plan, detail=dict(detail))
