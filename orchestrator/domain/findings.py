@@ -56,10 +56,12 @@ def check_model(
     try:
         return model.model_validate(value), []
     except ValidationError as error:
-        return None, [_finding(problem, model, path, also) for problem in error.errors()]
+        return None, [_finding(problem, model, value, path, also) for problem in error.errors()]
 
 
-def _finding(problem: Any, model: type[BaseModel], path: tuple[str | int, ...], also: Iterable[str]) -> Finding:
+def _finding(
+    problem: Any, model: type[BaseModel], value: Mapping[str, Any], path: tuple[str | int, ...], also: Iterable[str]
+) -> Finding:
     where = (*path, *problem["loc"])
     if problem["type"] == "extra_forbidden":
         known = [*_keys_at(model, problem["loc"][:-1]), *also]
@@ -69,9 +71,27 @@ def _finding(problem: Any, model: type[BaseModel], path: tuple[str | int, ...], 
             code="UNKNOWN-KEY", path=where, message=f"unknown key {word!r}{did_you_mean(word, known) or known_text}"
         )
     if problem["type"] == "missing":
-        return Finding(code="MISSING", path=where[:-1], message=f"the key {str(where[-1])!r} is missing")
+        return _missing(str(where[-1]), _given_at(value, problem["loc"][:-1]), where[:-1])
     message = problem["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
     return Finding(code="VALUE", path=where, message=_plain(message))
+
+
+def _missing(key: str, given: list[str], path: tuple[str | int, ...]) -> Finding:
+    near = get_close_matches(key, given, n=1, cutoff=0.6)
+    if near:
+        message = f"the key {key!r} is missing; did you mean it by {near[0]!r}?"
+        return Finding(code="MISSING", path=(*path, near[0]), message=message)
+    return Finding(code="MISSING", path=path, message=f"the key {key!r} is missing")
+
+
+def _given_at(value: Any, loc: tuple[str | int, ...]) -> list[str]:
+    """The keys that were given in the mapping at `loc`."""
+    for part in loc:
+        try:
+            value = value[part]
+        except (KeyError, IndexError, TypeError):
+            return []
+    return [str(key) for key in value] if isinstance(value, Mapping) else []
 
 
 def _plain(message: str) -> str:
