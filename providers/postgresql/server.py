@@ -27,7 +27,7 @@ _REQUEST_SECONDS = 10.0
 _PEER_SECONDS = 0.5
 """A peer that may be dark costs an observation no more than this: it is asked for a confirmation only."""
 
-_ROLE = (
+ROLE_QUERY = (
     "select pg_is_in_recovery() as in_recovery, (select system_identifier from pg_control_system())::text as identity"
 )
 
@@ -171,7 +171,7 @@ class Server:
     # knowing that it is the one
 
     def _role(self, session: Session, observed: Reading) -> str:
-        row = session.row(_ROLE)
+        row = session.row(ROLE_QUERY)
         self._refuse_another(row["identity"], observed)
         return "standby" if row["in_recovery"] else "primary"
 

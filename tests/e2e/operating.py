@@ -159,8 +159,8 @@ class Operation:
 
     async def end(self, handle: Handle) -> Result:
         """How it ended."""
-        async with asyncio.timeout(PATIENCE):
-            result: Result = await handle.result()
+        await self.shown(handle, lambda now: now.finish)
+        result: Result = await handle.result()
         return result
 
     async def succeeds(self, handle: Handle, **approval: Any) -> Snapshot:
