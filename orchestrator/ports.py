@@ -108,5 +108,9 @@ class Journal(Protocol):
     def read(self, prefix: str) -> dict[str, tuple[str, int]]:
         """Every key that starts with `prefix`, with its value and version (1 and up). Raises JournalUnavailable."""
 
-    def swap(self, *changes: tuple[str, str, int]) -> bool:
-        """Write all (key, value, version seen; 0 = must not exist) durably, or none and return False."""
+    def swap(self, *changes: tuple[str, str, int], durable: bool = True) -> bool:
+        """Write all (key, value, version seen; 0 = must not exist) durably, or none and return False.
+
+        With `durable=False` a power failure may undo the latest such swaps, the last first, and never one before a
+        durable swap: for what may be forgotten on the safe side.
+        """

@@ -77,11 +77,12 @@ class Group:
         self._swap_or_refuse(lambda record: ledger.enter(record, request, plan), entry)
 
     def close_attempt(self, attempt: Attempt, outcome: Outcome, who: str, plan: str) -> None:
-        """The attempt's answer stands in the ledger and the audit trail."""
+        """The attempt's answer stands in the ledger and the audit trail; if a power failure undoes it, the doubt is
+        back, which is the safe side."""
         detail: dict[str, object] = {"attempt": str(attempt), "outcome": outcome.kind}
         detail["said"] = str(outcome.evidence.state) if outcome.kind == "done" else outcome.why
         entry = self._entry("ended", who, plan, detail)
-        self._swap(lambda record: ledger.close_attempt(record, attempt, outcome), entry)
+        self._swap(lambda record: ledger.close_attempt(record, attempt, outcome), entry, durable=False)
 
     def release(self, component: str, site: str, who: str, plan: str) -> None:
         """The fence of `component` at `site` is lifted in the ledger."""
@@ -97,7 +98,9 @@ class Group:
         if isinstance(refused, str):
             raise GuardRefused(refused)
 
-    def _swap(self, change: Change, entry: NewEntry | None, held: dict[str, str] | None = None) -> GroupRecord | str:
+    def _swap(
+        self, change: Change, entry: NewEntry | None, held: dict[str, str] | None = None, *, durable: bool = True
+    ) -> GroupRecord | str:
         while True:
             record, version = self._read()
             seen = {key: self.journal.read(key).get(key, ("", 0)) for key in held or {}}
@@ -111,7 +114,7 @@ class Group:
             swaps += [(key, wanted, seen[key][1]) for key, wanted in (held or {}).items()]
             if entry:
                 swaps += appended(self.journal, entry)
-            if self.journal.swap(*swaps):
+            if self.journal.swap(*swaps, durable=durable):
                 return changed
 
     def _read(self) -> tuple[GroupRecord, int]:

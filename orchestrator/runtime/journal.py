@@ -62,9 +62,9 @@ class SqliteJournal:
             )
             return {key: (value, version) for key, value, version in rows}
 
-    def swap(self, *changes: tuple[str, str, int]) -> bool:
+    def swap(self, *changes: tuple[str, str, int], durable: bool = True) -> bool:
         """Write all changes durably if every version is still the one seen; else none, and False."""
-        with _errors(self.path), self._transaction() as connection:
+        with _errors(self.path), self._transaction(durable) as connection:
             for key, value, version in changes:
                 if version == 0:
                     done = connection.execute("INSERT OR IGNORE INTO entries VALUES (?, ?, 1)", (key, value))
@@ -87,7 +87,6 @@ class SqliteJournal:
             connection = sqlite3.connect(
                 f"{self.path.as_uri()}?mode=rw", uri=True, timeout=BUSY_TIMEOUT, isolation_level=None
             )
-            connection.execute("PRAGMA synchronous=FULL")
             self._local.connection = connection
         return connection
 
@@ -98,8 +97,10 @@ class SqliteJournal:
         return status.st_dev, status.st_ino
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def _transaction(self, durable: bool) -> Iterator[sqlite3.Connection]:
         connection = self._connection()
+        # In WAL mode NORMAL spares the sync of one commit; the next FULL one brings all before it to the disk.
+        connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
         connection.execute("BEGIN IMMEDIATE")
         try:
             yield connection
