@@ -40,7 +40,7 @@ class Adapters:
             extra = spec.type.partition(".")[0]
             why = f"{spec.id} needs {error.name or error}: install it with `uv sync --extra {extra}`"
             raise Misconfigured(why) from error
-        except (LookupError, NotFoundLocally, ValidationError) as error:
+        except (LookupError, AttributeError, NotFoundLocally, ValidationError) as error:
             raise Misconfigured(f"{spec.id} cannot be reached from here: {_line(error)}") from error
         return _Contained(spec.id, adapter(binding))
 
@@ -76,4 +76,8 @@ class _Contained:
 
 
 def _line(error: Exception) -> str:
-    return str(error).replace("\n", " ")
+    """What the error says, without the values that it was raised for."""
+    if not isinstance(error, ValidationError):
+        return str(error).replace("\n", " ")
+    problems = error.errors(include_url=False, include_input=False)
+    return "; ".join(f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}" for problem in problems)

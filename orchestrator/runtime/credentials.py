@@ -46,7 +46,7 @@ class ProfileCredentials:
         try:
             profiles = tomllib.loads(self.path.read_text())
         except (tomllib.TOMLDecodeError, OSError, UnicodeDecodeError) as error:
-            raise NotFoundLocally(f"the credentials in {self.path} cannot be read: {type(error).__name__}") from error
+            raise NotFoundLocally(f"the credentials in {self.path} cannot be read: {type(error).__name__}") from None
         fields = profiles.get(profile)
         return fields if isinstance(fields, dict) else None
 
@@ -57,7 +57,7 @@ class ProfileCredentials:
             case {"env": str(variable)} if variable in self.environment:
                 return self.environment[variable]
             case {"file": str(path)} if Path(path).is_file():
-                return Path(path).read_text().strip()
+                return self._read(profile, name, Path(path))
             case {"command": [*argv]} if argv and all(isinstance(a, str) for a in argv):
                 return self._printed(profile, name, [str(a) for a in argv])
             case {"env": source} | {"file": source}:
@@ -68,10 +68,20 @@ class ProfileCredentials:
                 wanted = 'a text, {env = "NAME"}, {file = "PATH"} or {command = ["ARGV"]}'
                 raise NotFoundLocally(f"{name} of credential profile {profile!r} is not {wanted}")
 
+    # A cause is not kept: it may hold the secret, and would be told where errors are shown with theirs (I14).
+
+    def _read(self, profile: str, name: str, path: Path) -> str:
+        try:
+            return path.read_text().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            why = type(error).__name__
+        raise NotFoundLocally(f"{name} of credential profile {profile!r}: {path} cannot be read ({why})")
+
     def _printed(self, profile: str, name: str, argv: list[str]) -> str:
         try:
             done = subprocess.run(argv, capture_output=True, text=True, timeout=COMMAND_TIMEOUT, check=True)
-        except (OSError, subprocess.SubprocessError) as error:
-            why = type(error).__name__  # never the output: it may hold the secret
-            raise NotFoundLocally(f"{name} of credential profile {profile!r}: {argv[0]} failed ({why})") from error
-        return done.stdout.strip()
+        except (OSError, subprocess.SubprocessError, UnicodeDecodeError) as error:
+            why = type(error).__name__
+        else:
+            return done.stdout.strip()
+        raise NotFoundLocally(f"{name} of credential profile {profile!r}: {argv[0]} failed ({why})")
