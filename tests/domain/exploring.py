@@ -83,6 +83,13 @@ def explore(origin: Rehearsal, faults: int, reactions: tuple[str, ...] = ("retry
     return tally
 
 
+def ended(now: Rehearsal) -> Rehearsal:
+    """The rehearsal at the end of its first execution, where nothing goes wrong."""
+    while not now.state.finish:
+        now = _after(Node(now, 0, ()), _default(Node(now, 0, ()))).now
+    return now
+
+
 def _after(node: Node, move: Move) -> Node:
     try:
         now = move.made(node.now.told(move.name))

@@ -1,0 +1,207 @@
+"""A group's record in the journal: who may claim it, who may go on, and what other groups may touch meanwhile."""
+
+from __future__ import annotations
+
+import multiprocessing
+from pathlib import Path
+
+import pytest
+
+from orchestrator.domain.errors import GuardRefused, JournalUnavailable
+from orchestrator.domain.ledger import Attempt, GroupRecord, Request
+from orchestrator.domain.outcome import Failed, Unknown
+from orchestrator.domain.plan import Plan, Want
+from orchestrator.runtime import audit
+from orchestrator.runtime.group import Group
+from orchestrator.runtime.journal import SqliteJournal
+from tests.domain import runbooks
+from tests.runtime.scripted import MACHINE, OFF, ON, execution, plan
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> SqliteJournal:
+    return SqliteJournal.create(tmp_path / "journal.db")
+
+
+@pytest.fixture
+def demo(journal: SqliteJournal) -> Plan:
+    return plan(journal.id)
+
+
+def claimed(group: Group, of: Plan, number: int = 1, gone: bool = False) -> GroupRecord:
+    found = group.claim(of, execution(number, of), holder_is_gone=gone)
+    assert isinstance(found, GroupRecord), found
+    return found
+
+
+def request(n: int = 1, epoch: int = 1, at: float = 100.0) -> Request:
+    want = Want(resource=MACHINE, component="db", site="left", desired=OFF)
+    return Request(attempt=Attempt(epoch=epoch, step="db.fence", method=0, n=n), want=want, before=ON, at=at)
+
+
+def named(of: Plan, name: str) -> Plan:
+    return of.model_copy(update={"group": name})
+
+
+def test_a_group_that_nobody_knows_is_at_epoch_0(journal: SqliteJournal) -> None:
+    record = Group(journal, "new").record()
+    assert (record.group, record.epoch, record.execution) == ("new", 0, None)
+    assert journal.read("group/") == {}, "looking leaves nothing behind"
+
+
+def test_each_execution_claims_the_next_epoch(journal: SqliteJournal, demo: Plan) -> None:
+    group = Group(journal, "demo")
+    assert claimed(group, demo, 1).epoch == 1
+    group.close(demo, 1, clean=True, detail={})
+    assert claimed(group, demo, 2).epoch == 2
+    assert [entry.what for entry in audit.entries(journal)] == ["claimed", "finished", "claimed"]
+
+
+def test_claiming_twice_is_claiming_once(journal: SqliteJournal, demo: Plan) -> None:
+    group = Group(journal, "demo")
+    assert claimed(group, demo).epoch == claimed(group, demo).epoch == 1
+
+
+def test_a_second_execution_is_refused_with_the_holders_name(journal: SqliteJournal, demo: Plan) -> None:
+    group = Group(journal, "demo")
+    claimed(group, demo, 1)
+    refused = group.claim(demo, execution(2, demo), holder_is_gone=False)
+    assert isinstance(refused, str)
+    assert "e1, forced to right, started by ann" in refused
+
+
+def test_a_holder_that_is_gone_is_replaced_and_its_doubts_are_inherited(journal: SqliteJournal, demo: Plan) -> None:
+    group = Group(journal, "demo")
+    claimed(group, demo, 1)
+    group.enter(request(), demo.digest, "ann")
+    record = claimed(group, demo, 2, gone=True)
+    assert record.epoch == 2
+    assert [doubt.attempt.epoch for doubt in record.doubts] == [1]
+    with pytest.raises(GuardRefused, match="epoch 1 of demo is over"):
+        group.enter(request(n=2), demo.digest, "ann")
+
+
+def test_what_an_older_execution_writes_late_changes_nothing_of_the_newer(journal: SqliteJournal, demo: Plan) -> None:
+    group = Group(journal, "demo")
+    claimed(group, demo, 1)
+    claimed(group, demo, 2, gone=True)
+    with pytest.raises(GuardRefused, match="a newer execution has taken over"):
+        group.close(demo, 1, clean=True, detail={})
+    record = group.record()
+    assert record.execution is not None
+    assert record.execution.id == "e2"
+
+
+def test_of_many_executions_in_processes_exactly_one_claims(journal: SqliteJournal, demo: Plan) -> None:
+    context = multiprocessing.get_context("fork")
+    barrier, answers = context.Barrier(4), context.Queue()
+
+    def race(number: int) -> None:
+        own = Group(SqliteJournal(journal.path), "demo")
+        barrier.wait()
+        found = own.claim(demo, execution(number, demo), holder_is_gone=False)
+        answers.put((number, found if isinstance(found, str) else found.epoch))
+
+    processes = [context.Process(target=race, args=(number,)) for number in range(4)]
+    for process in processes:
+        process.start()
+    found = dict(answers.get() for _ in processes)
+    for process in processes:
+        process.join()
+    winners = [number for number, answer in found.items() if answer == 1]
+    assert len(winners) == 1
+    losers = [str(answer) for number, answer in found.items() if number not in winners]
+    assert all(f"held by e{winners[0]}" in answer for answer in losers)
+    assert audit.verify(journal) is None
+
+
+def test_guards_of_many_processes_never_let_an_older_attempt_follow_a_newer(journal: SqliteJournal, demo: Plan) -> None:
+    group, context = Group(journal, "demo"), multiprocessing.get_context("fork")
+    claimed(group, demo)
+    barrier = context.Barrier(4)
+
+    def race(n: int) -> None:
+        own = Group(SqliteJournal(journal.path), "demo")
+        barrier.wait()
+        try:
+            own.enter(request(n=n), demo.digest, "ann")
+        except GuardRefused:
+            return
+
+    processes = [context.Process(target=race, args=(n,)) for n in range(1, 5)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    entered = [r.attempt.n for r in group.record().issued]
+    assert entered == sorted(entered)
+    assert entered[-1] == 4
+
+
+def test_a_plan_made_for_another_journal_is_refused(journal: SqliteJournal) -> None:
+    other = plan("f" * 32)
+    refused = Group(journal, "demo").claim(other, execution(1, other), holder_is_gone=False)
+    assert isinstance(refused, str)
+    assert "plan again" in refused
+    assert journal.read("group/") == {}
+
+
+def test_two_groups_never_change_one_thing_at_the_same_time(journal: SqliteJournal, demo: Plan) -> None:
+    mine, theirs = Group(journal, "demo"), Group(journal, "other")
+    claimed(mine, demo)
+    refused = theirs.claim(named(demo, "other"), execution(7, named(demo, "other")), holder_is_gone=False)
+    assert isinstance(refused, str)
+    assert "in use by the group demo" in refused
+    assert theirs.record().epoch == 0, "nothing was claimed"
+    mine.close(demo, 1, clean=True, detail={})
+    assert claimed(theirs, named(demo, "other"), 7).epoch == 1
+
+
+def test_groups_without_a_thing_in_common_do_not_wait_for_each_other(journal: SqliteJournal, demo: Plan) -> None:
+    claimed(Group(journal, "demo"), demo)
+    shop = runbooks.planned(runbooks.runbook(runbooks.SHOP), "forced", "right")
+    claimed(Group(journal, "shop"), shop.model_copy(update={"journal": journal.id}), 5)
+
+
+def test_a_doubt_closes_by_its_own_answer_only(journal: SqliteJournal, demo: Plan) -> None:
+    group = Group(journal, "demo")
+    claimed(group, demo)
+    group.enter(request(n=1), demo.digest, "ann")
+    group.enter(request(n=2), demo.digest, "ann")
+    group.close_attempt(request(n=1).attempt, Unknown(why="?"), "ann", demo.digest)
+    group.close_attempt(request(n=2).attempt, Failed(why="no"), "ann", demo.digest)
+    record = group.record()
+    assert [doubt.attempt.n for doubt in record.doubts] == [1]
+    assert [r.attempt.n for r in record.issued] == [1]
+
+
+def test_old_doubts_are_settled_at_the_claim_by_what_the_checks_have_read(journal: SqliteJournal, demo: Plan) -> None:
+    group, late = Group(journal, "demo"), demo.resources[MACHINE].late_effect
+    assert late is not None
+    claimed(group, demo, 1)
+    group.enter(request(at=100.0), demo.digest, "ann")
+    group.close(demo, 1, clean=False, detail={})
+    early = group.claim(demo, execution(2, demo), False, {MACHINE: 100.0 + late})
+    assert isinstance(early, GroupRecord)
+    assert len(early.doubts) == 1
+    group.close(demo, 2, clean=False, detail={})
+    later = group.claim(demo, execution(3, demo), False, {MACHINE: 100.1 + late})
+    assert isinstance(later, GroupRecord)
+    assert later.doubts == ()
+
+
+def test_a_damaged_record_is_unavailable_and_not_an_empty_one(journal: SqliteJournal, demo: Plan) -> None:
+    journal.swap(("group/demo", "{", 0))
+    group = Group(journal, "demo")
+    with pytest.raises(JournalUnavailable, match="demo"):
+        group.claim(demo, execution(1, demo), holder_is_gone=True)
+
+
+def test_a_release_lifts_every_fence_of_the_place_and_no_other(journal: SqliteJournal, demo: Plan) -> None:
+    group = Group(journal, "demo")
+    claimed(group, demo)
+    group.enter(request(), demo.digest, "ann")
+    group.release("db", "right", "ann", demo.digest)
+    assert group.record().fenced == {MACHINE: "left"}
+    group.release("db", "left", "ann", demo.digest)
+    assert group.record().fenced == {}
