@@ -27,7 +27,7 @@ class CheckFinding(Frozen):
 
 def judge(plan: Plan, state: ExecutionState) -> tuple[CheckFinding, ...]:
     """Every finding of the checks, the blocking ones first."""
-    found = [*_errors(plan, state), *_warnings(plan, state)]
+    found = [*_unfinished(plan, state), *_errors(plan, state), *_warnings(plan, state)]
     for component in writers(plan):
         found += _roles(plan, state, component)
         found += _ledger(plan, state, component)
@@ -99,6 +99,22 @@ def _fence_errors(plan: Plan, state: ExecutionState, resource: str) -> Iterator[
     level: Literal["blocks", "warns"] = "blocks" if needed and hopeless else "warns"
     text = f"its fence method {resource.partition(':')[2]} does not answer: {error.why}"
     yield CheckFinding(level=level, component=spec.component, site=spec.site, text=text)
+
+
+def _unfinished(plan: Plan, state: ExecutionState) -> Iterator[CheckFinding]:
+    """What an execution that has not ended, as after a Terminate, or not cleanly, has begun: the next inherits it."""
+    if state.claimed:
+        return
+    holder = state.record.execution
+    begun = "; ".join(dict.fromkeys(str(request.want) for request in state.record.issued if not request.attempt.undo))
+    if holder:
+        text = f"is held by {holder}: this one is refused while that runs, and inherits what it began if it was ended"
+    elif begun:
+        text = "an earlier execution ended with work left: this one inherits what it began"
+    else:
+        return
+    text += f" ({begun})" if begun else ""
+    yield CheckFinding(level="warns", component=plan.group, site=None, text=text)
 
 
 def _warnings(plan: Plan, state: ExecutionState) -> Iterator[CheckFinding]:

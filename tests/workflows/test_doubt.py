@@ -11,6 +11,7 @@ from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import TerminatedError, WorkflowAlreadyStartedError
 
 from orchestrator.domain import derivation
+from orchestrator.domain.checks import judge
 from orchestrator.domain.commands import Abort, Retry
 from tests.workflows.stage import Handle, Stage, refused, say, until
 from tests.workflows.toy.provider import LATEST
@@ -165,7 +166,13 @@ async def test_the_next_execution_inherits_what_a_terminated_one_left(stage: Sta
     async with stage.worker(), _terminated(stage, resource, point):
         assert stage.ledger.record().execution is not None
         again = await stage.failover()
-        await stage.approved(again)
+        now = await stage.approved(again)
+        assert now.plan is not None
+        assert now.state is not None
+        (told,) = [str(finding) for finding in judge(now.plan, now.state) if finding.component == stage.group]
+        assert f"{stage.group}: is held by {again.id}#" in told
+        begun = "" if (resource, point) == (FENCE, "before") else f"{FENCE}: power off"
+        assert begun in told
         result = await again.result()
     assert result.end == "SUCCEEDED", result.why
     assert stage.ledger.record().epoch == 2
