@@ -69,7 +69,7 @@ class Activities:
     async def plan(self, request: PlanRequest) -> Planned:
         """The plan that follows from the runbook as it is now, and the group's ledger."""
         try:
-            return await _in_thread(lambda _: self._planned(request))
+            return await in_thread(lambda _: self._planned(request))
         except TideoverError as error:
             raise refused(str(error)) from None
 
@@ -77,22 +77,22 @@ class Activities:
     async def check(self, request: CheckRequest) -> CheckReply:
         """A reading or an error of every resource."""
         openers = {name: _opener(self.adapters, spec) for name, spec in request.resources.items()}
-        readings, errors = await _in_thread(lambda _: looking.check(openers))
+        readings, errors = await in_thread(lambda _: looking.check(openers))
         return CheckReply(readings=readings, errors=errors)
 
     @activity.defn(name="claim")
     async def claim(self, request: ClaimRequest) -> ClaimReply:
         """The group claimed for this execution, or the holder's name."""
         group = Group(self.journal, request.plan.group)
-        holder = (await _in_thread(lambda _: group.record())).execution
+        holder = (await in_thread(lambda _: group.record())).execution
         gone = holder is not None and holder.id != request.execution.id and await self.is_gone(holder.id)
-        claimed = await _in_thread(lambda _: group.claim(request.plan, request.execution, gone, request.read_at))
+        claimed = await in_thread(lambda _: group.claim(request.plan, request.execution, gone, request.read_at))
         return ClaimReply(record=None, refused=claimed) if isinstance(claimed, str) else ClaimReply(record=claimed)
 
     @activity.defn(name="close")
     async def close(self, request: CloseRequest) -> CloseReply:
         """The group released and the record of the execution kept."""
-        return await _in_thread(lambda _: self._closed(request))
+        return await in_thread(lambda _: self._closed(request))
 
     def _planned(self, request: PlanRequest) -> Planned:
         catalog = self.adapters.catalog
@@ -113,7 +113,7 @@ class Activities:
 
     def _effect(self, kind: str) -> Callable[[EffectRequest], Awaitable[EffectReply]]:
         async def effect(request: EffectRequest) -> EffectReply:
-            return await _in_thread(lambda cancelled: self._performed(request, cancelled))
+            return await in_thread(lambda cancelled: self._performed(request, cancelled))
 
         effect.__doc__ = f"The wanted state of one `{kind}` read back, or why not."
         return activity.defn(name=kind)(effect)
@@ -144,7 +144,7 @@ class Activities:
 
     def _look(self, kind: str) -> Callable[[LookRequest], Awaitable[LookReply]]:
         async def look(request: LookRequest) -> LookReply:
-            return await _in_thread(lambda cancelled: self._looked(kind, request, cancelled))
+            return await in_thread(lambda cancelled: self._looked(kind, request, cancelled))
 
         look.__doc__ = f"The reading that a `{kind}` waits for, or why not."
         return activity.defn(name=kind)(look)
@@ -165,7 +165,7 @@ def _opener(adapters: Adapters, spec: Any) -> Callable[[], Any]:
     return lambda: adapters.open(spec)
 
 
-async def _in_thread(work: Callable[[Callable[[], bool]], T]) -> T:
+async def in_thread(work: Callable[[Callable[[], bool]], T]) -> T:
     """What `work` returns; it runs in a thread while this heartbeats, and is told when it is cancelled.
 
     A cancelled activity ends only when its thread has: a request that is under way is never left behind unseen.

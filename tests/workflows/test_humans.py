@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
+import re
 
-from orchestrator.domain.commands import Abort, Attest, Escalate, Pause, Resume, Retry, Skip
+import pytest
+from temporalio.client import WorkflowFailureError
+from temporalio.exceptions import CancelledError
+
+from orchestrator.domain.commands import Abort, Approve, Attest, Escalate, Pause, Resume, Retry, Skip
 from tests.workflows.stage import Handle, Stage, refused, say, until
 
 FENCE, PROMOTE = "db@az-a:toy", "db@az-b"
@@ -121,6 +125,32 @@ async def test_an_abort_in_the_middle_puts_everything_back(stage: Stage, point: 
     assert stage.ledger.record().fenced == {}
 
 
+async def test_an_abort_while_it_waits_puts_everything_back(stage: Stage) -> None:
+    before = stage.world.things()
+    async with stage.worker():
+        handle, _ = await _stuck(stage, FENCE)
+        await say(handle, Abort(by="ann"))
+        assert (await handle.result()).end == "ABORTED_SAFE"
+    assert stage.world.things() == before
+    assert stage.world.effects("address")  # so there was something to put back
+
+
+async def test_more_loss_than_was_shown_must_be_accepted_anew(stage: Stage) -> None:
+    async with stage.worker():
+        handle = await _held(stage, FENCE, "before")
+        stage.world.lag("az-b", 600)
+        stage.world.mend()
+        why = await stage.waiting(handle)
+        assert re.match("db.measure: at most 10m.* would be lost, but only 60s are accepted", why)
+        assert stage.world.writable() == []
+        now = await stage.may(handle, "approve")
+        assert now.plan is not None
+        little = Approve(by="ann", to="az-b", plan=now.plan.hash, max_loss="5m")
+        assert "more than `max_loss` of 5m" in await refused(handle, "approve", little)
+        await say(handle, Approve(by="ann", to="az-b", plan=now.plan.hash, max_loss="30m"))
+        assert (await handle.result()).end == "SUCCEEDED"
+
+
 async def test_an_abort_after_the_promotion_was_requested_is_refused(stage: Stage) -> None:
     async with stage.worker():
         handle = await _held(stage, PROMOTE, "sent")
@@ -151,6 +181,16 @@ async def test_a_cancel_before_the_approval_ends_it(stage: Stage) -> None:
         await handle.cancel()
         result = await handle.result()
     assert (result.end, stage.world.effects()) == ("ABORTED_SAFE", [])
+
+
+async def test_a_cancel_before_any_worker_has_seen_it_ends_it(stage: Stage) -> None:
+    handle = await stage.failover()
+    await handle.cancel()
+    async with stage.worker():
+        with pytest.raises(WorkflowFailureError) as caught:
+            await handle.result()
+    assert isinstance(caught.value.cause, CancelledError)
+    assert stage.world.effects() == []
 
 
 async def test_a_cancel_after_the_promotion_was_requested_is_ignored(stage: Stage) -> None:
