@@ -132,7 +132,7 @@ def ensure_next(progress: Progress, reply: Reply) -> tuple[Progress, Call | Outc
 def _looking(progress: Progress, reply: Reply) -> tuple[Progress, Call | Outcome]:
     goal = progress.goal
     match reply:
-        case Saw(reading=reading) if goal.identity and reading.identity and reading.identity != goal.identity:
+        case Saw(reading=reading) if _another(goal, reading):
             why = f"{goal.resource} is {reading.identity}, but the check saw {goal.identity}: it is not the one meant"
             return progress, Refused(why=why)
         case Saw(reading=reading, began=began) if goal.may_be_there and reading.satisfies(goal.desired):
@@ -164,6 +164,9 @@ def _changing(progress: Progress, reply: Reply) -> tuple[Progress, Call | Outcom
 def _reading_back(progress: Progress, reply: Reply) -> tuple[Progress, Call | Outcome]:
     goal, asked = progress.goal, progress.requested_at
     match reply:
+        case Saw(reading=reading) if _another(goal, reading):
+            last = f"{reading.identity} answered, but the check saw {goal.identity}"
+            return progress.model_copy(update={"last": last}), Look(after=POLL)
         case Saw(reading=reading, began=began) if reading.satisfies(goal.desired) and (asked is None or began >= asked):
             return progress, Done(evidence=_evidence(goal, reading, began, asked), changed=True)
         case Saw(reading=reading, began=began) if _did_not_happen(progress, reading, began):
@@ -177,6 +180,11 @@ def _reading_back(progress: Progress, reply: Reply) -> tuple[Progress, Call | Ou
         case _:
             sent = "accepted" if progress.phase is Phase.READING_BACK else f"sent, or maybe ({progress.doubt}),"
             return progress, Unknown(why=f"{goal.desired} was {sent} but never read back: {progress.last}")
+
+
+def _another(goal: Goal, reading: Reading) -> bool:
+    """True where what was read is surely not the one that the check saw: its word proves nothing."""
+    return bool(goal.identity and reading.identity and reading.identity != goal.identity)
 
 
 def _did_not_happen(progress: Progress, reading: Reading, began: float) -> bool:
