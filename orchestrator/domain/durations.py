@@ -34,8 +34,9 @@ def _seconds(value: Any) -> Any:
     if isinstance(value, str):
         return parse(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
-        return value
-    msg = f"{value!r} has no unit: write {value}s or {value}m"
+        msg = f"{value!r} is no duration: write 90s, 5m or 1h30m"  # pydantic would read `true` as a second
+    else:
+        msg = f"{value!r} has no unit: write {value}s or {value}m"
     raise ValueError(msg)
 
 
