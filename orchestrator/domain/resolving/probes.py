@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from orchestrator.domain.catalog import ResourceType
 from orchestrator.domain.findings import unknown
-from orchestrator.domain.resolving.resolution import Resolution
+from orchestrator.domain.resolving.resolution import Places, Resolution
+from orchestrator.domain.runbook import Component
 
 
 def resolve_probe(out: Resolution, index: int) -> None:
@@ -22,8 +24,29 @@ def resolve_probe(out: Resolution, index: int) -> None:
     own = component.own if component else {}
     settings = {**{k: v for k, v in own.items() if k in kind.settings.model_fields}, **item.own}
     out.validate(kind.settings, settings, path, ("component", "within"))
-    places = {site: out.place(component, site) for site in out.runbook.direction} if component else {}
+    places = _places(out, index, kind, component)
     spec = out.spec(f"verify-{index + 1}", kind, item.component or f"verify-{index + 1}", None, places)
     credentials = component.credentials if component else None
     out.add(spec.model_copy(update={"settings": settings, "credentials": credentials}))
     out.probes.append(spec.id)
+
+
+def _places(out: Resolution, index: int, kind: ResourceType, component: Component | None) -> Places:
+    """Where the probe looks at each site: what it knows of the places of the component that the verification names."""
+    path, probe = ("verify", index), kind.serves.partition(":")[2]
+    required = {key for key, key_field in kind.place.model_fields.items() if key_field.is_required()}
+    if component is None:
+        if required:
+            out.find("MISSING", path, f"`{probe}:` needs `component:`, the one at whose place it asks")
+        return {}
+    serving = [out.serving(component, site) for site in out.runbook.direction]
+    if any(other and not required <= set(other.place.model_fields) for other in serving):
+        message = (
+            f"`{probe}:` cannot ask {out.runbook.verify[index].component!r}: its place has no {', '.join(required)}"
+        )
+        out.find("REFERENCE", (*path, "component"), message)
+    known = set(kind.place.model_fields)
+    return {
+        site: {key: value for key, value in out.place(component, site).items() if key in known}
+        for site in out.runbook.direction
+    }
