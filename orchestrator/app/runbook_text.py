@@ -9,8 +9,8 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.constructor import DuplicateKeyError
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.events import AliasEvent, NodeEvent
+from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.events import NodeEvent, ScalarEvent
 
 from orchestrator.domain.catalog import Catalog
 from orchestrator.domain.errors import NotFoundLocally, RunbookInvalid
@@ -68,18 +68,9 @@ def read(path: Path, catalog: Catalog) -> RunbookText:
 
 def parse(text: str, file: str, catalog: Catalog) -> RunbookText:
     """The runbook in `text`, with every finding located in `file`."""
-    try:
-        refused = _refused_syntax(text, file)
-        document = None if refused else YAML(typ="rt").load(text)
-    except DuplicateKeyError as error:
-        return _only(file, _syntax(file, error, "DUPLICATE"))
-    except MarkedYAMLError as error:
-        return _only(file, _syntax(file, error, "YAML"))
-    except (YAMLError, ValueError, RecursionError) as error:
-        finding = Finding(code="YAML", path=(), message=str(error).partition("\n")[0])
-        return _only(file, Located(file, 1, 1, finding))
-    if refused:
-        return _only(file, refused)
+    document = _document(text, file)
+    if isinstance(document, Located):
+        return _only(file, document)
     if not isinstance(document, CommentedMap):
         finding = Finding(code="YAML", path=(), message="a runbook is a mapping: begin with `runbook: name`")
         return _only(file, Located(file, 1, 1, finding))
@@ -88,18 +79,34 @@ def parse(text: str, file: str, catalog: Catalog) -> RunbookText:
     return RunbookText(file, runbook, tuple(located))
 
 
+def _document(text: str, file: str) -> Any:
+    """What the text holds, or the Located finding that says why it cannot be read."""
+    try:
+        return _refused_syntax(text, file) or YAML(typ="rt").load(text)
+    except DuplicateKeyError as error:
+        return _syntax(file, error, "DUPLICATE")
+    except MarkedYAMLError as error:
+        return _syntax(file, error, "YAML")
+    except Exception as error:  # noqa: BLE001 -- ruamel's constructors raise whatever int() or date() did, or IndexError
+        first = str(error).partition("\n")[0]
+        return Located(file, 1, 1, Finding(code="YAML", path=(), message=f"a value cannot be read: {first}"))
+
+
 def _only(file: str, located: Located) -> RunbookText:
     return RunbookText(file, None, (located,))
 
 
 def _refused_syntax(text: str, file: str) -> Located | None:
-    """Anchors, aliases and tags: a runbook says each thing once, where it is read."""
+    """Anchors, aliases, tags and merge keys: a runbook says each thing once, where it is read."""
     for event in YAML(typ="rt").parse(text):
-        anchored = isinstance(event, NodeEvent) and event.anchor
-        tag = getattr(event, "tag", None)
-        if not (anchored or isinstance(event, AliasEvent) or (tag and not str(tag).startswith("tag:yaml.org,2002:"))):
+        if isinstance(event, NodeEvent) and event.anchor:  # an alias is such an event too
+            what = "an anchor or alias"
+        elif tag := getattr(event, "tag", None):
+            what = f"the tag {tag}"
+        elif isinstance(event, ScalarEvent) and event.value == "<<" and event.style is None:
+            what = "a merge key"
+        else:
             continue
-        what = "an anchor or alias" if anchored else f"the tag {tag}"
         mark = event.start_mark
         message = f"{what} is not part of the language: write the value out"
         return Located(file, mark.line + 1, mark.column + 1, Finding(code="YAML", path=(), message=message))
