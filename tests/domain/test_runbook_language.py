@@ -2,8 +2,23 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from ruamel.yaml import YAML
+
 from orchestrator.app.registry import catalog
-from orchestrator.app.runbook_text import parse
+from orchestrator.app.runbook_text import MAX_BYTES, RunbookText, parse, read
+from orchestrator.domain import durations
+from orchestrator.domain.errors import NotFoundLocally, RunbookInvalid
+from orchestrator.domain.findings import CODES
+from orchestrator.domain.lint import lint
+from tests.domain.runbooks import FOLDER, PAIR, SHOP
 
 VALID = """\
 runbook: shop
@@ -51,11 +66,33 @@ def test_what_the_table_changes_is_valid() -> None:
 
 CIRCLE = VALID.replace("    type: postgresql\n", "    type: postgresql\n    needs: [name]\n")
 
+ADDRESS = (
+    changed(("right: {provider: on-prem}", "right: {provider: aws, region: eu-west-1}")).partition("  name:")[0]
+    + "  address: {type: floating-ip, needs: [db], address: 10.0.9.1/24}\n"
+)
+
 BROKEN: dict[str, tuple[str, list[str]]] = {
-    "unknown key suggests the near one": (changed(("objectives", "objektives")), []),
-    "unknown key of a component": (changed(("zone: shop.test", "zone: shop.test\n    colour: red")), []),
-    "unknown nested key": (changed(("rpo: 10s", "rop: 10s")), []),
-    "unknown key of a place": (changed(("host: 10.0.1.1", "host: 10.0.1.1, prot: 5433")), []),
+    "unknown key suggests the near one": (
+        changed(("objectives", "objektives")),
+        ["2:1: UNKNOWN-KEY unknown key 'objektives'; did you mean 'objectives'?"],
+    ),
+    "unknown key of a component": (
+        changed(("zone: shop.test", "zone: shop.test\n    colour: red")),
+        [
+            (
+                "19:5: UNKNOWN-KEY unknown key 'colour'; known here: at, authorities, credentials, needs, "
+                "port, primary, record, server, timeout, ttl, type, zone"
+            )
+        ],
+    ),
+    "unknown nested key": (
+        changed(("rpo: 10s", "rop: 10s")),
+        ["2:23: UNKNOWN-KEY unknown key 'rop'; did you mean 'rto'?"],
+    ),
+    "unknown key of a place": (
+        changed(("host: 10.0.1.1", "host: 10.0.1.1, prot: 5433")),
+        ["11:30: UNKNOWN-KEY unknown key 'prot'; did you mean 'port'?"],
+    ),
     "unknown key of a fence": (
         changed(
             (
@@ -63,75 +100,398 @@ BROKEN: dict[str, tuple[str, list[str]]] = {
                 "fence: [{fence_agents: {agent: fence_ipmilan, optoins: {}}}]}\n      right",
             )
         ),
-        [],
+        ["11:76: UNKNOWN-KEY unknown key 'optoins'; did you mean 'options'?"],
     ),
-    "missing key, a near one given": (changed(("components:", "componets:")), []),
-    "missing key of a component": (changed(("    zone: shop.test\n", "")), []),
-    "missing key of a place": (changed(("host: 10.0.1.1, ", "")), []),
-    "duplicate key": (changed(("failover: left -> right", "failover: left -> right\nfailover: right -> left")), []),
-    "duplicate component": (changed(("  name:\n", "  db:\n")), []),
-    "anchor": (changed(("left: {provider: on-prem}", "left: &here {provider: on-prem}")), []),
-    "alias": (changed(("right: {provider: on-prem}", "right: *here")), []),
-    "tag": (changed(("zone: shop.test", "zone: !secret shop.test")), []),
-    "python tag": (changed(("zone: shop.test", "zone: !!python/object/apply:os.system [id]")), []),
-    "not YAML": (changed(("sites:", "sites: [")), []),
-    "tab": (changed(("  left: {provider: on-prem}", "\tleft: {provider: on-prem}")), []),
-    "control character": (changed(("select 1", "select \x07")), []),
-    "two documents": (VALID + "---\n" + VALID, []),
-    "list instead of a mapping": ("- runbook: shop\n", []),
-    "empty text": ("", []),
-    "only a comment": ("# nothing yet\n", []),
-    "a word": ("shop\n", []),
+    "missing key, a near one given": (
+        changed(("components:", "componets:")),
+        [
+            "7:1: MISSING the key 'components' is missing; did you mean it by 'componets'?",
+            "7:1: UNKNOWN-KEY unknown key 'componets'; did you mean 'components'?",
+        ],
+    ),
+    "missing key of a component": (changed(("    zone: shop.test\n", "")), ["13:3: MISSING the key 'zone' is missing"]),
+    "missing key of a place": (changed(("host: 10.0.1.1, ", "")), ["11:7: MISSING the key 'host' is missing"]),
+    "duplicate key": (
+        changed(("failover: left -> right", "failover: left -> right\nfailover: right -> left")),
+        ['7:1: DUPLICATE the key stands twice: "failover"'],
+    ),
+    "duplicate component": (changed(("  name:\n", "  db:\n")), ['13:3: DUPLICATE the key stands twice: "db"']),
+    "anchor": (
+        changed(("left: {provider: on-prem}", "left: &here {provider: on-prem}")),
+        ["4:9: YAML an anchor or alias is not part of the language: write the value out"],
+    ),
+    "alias": (
+        changed(("right: {provider: on-prem}", "right: *here")),
+        ["5:10: YAML an anchor or alias is not part of the language: write the value out"],
+    ),
+    "tag": (
+        changed(("zone: shop.test", "zone: !secret shop.test")),
+        ["18:11: YAML the tag !secret is not part of the language: write the value out"],
+    ),
+    "python tag": (
+        changed(("zone: shop.test", "zone: !!python/object/apply:os.system [id]")),
+        [
+            (
+                "18:11: YAML the tag tag:yaml.org,2002:python/object/apply:os.system is not part "
+                "of the language: write the value out"
+            )
+        ],
+    ),
+    "not YAML": (changed(("sites:", "sites: [")), ["5:3: YAML expected ',' or ']', but got '<scalar>'"]),
+    "tab": (
+        changed(("  left: {provider: on-prem}", "\tleft: {provider: on-prem}")),
+        ["4:1: YAML found character '\\t' that cannot start any token"],
+    ),
+    "control character": (
+        changed(("select 1", "select \x07")),
+        ["1:1: YAML a value cannot be read: unacceptable character #x0007: special characters are not allowed"],
+    ),
+    "two documents": (VALID + "---\n" + VALID, ["24:1: YAML but found another document"]),
+    "list instead of a mapping": (
+        "- runbook: shop\n",
+        ["1:1: YAML a runbook is a mapping: begin with `runbook: name`"],
+    ),
+    "empty text": ("", ["1:1: YAML a runbook is a mapping: begin with `runbook: name`"]),
+    "only a comment": ("# nothing yet\n", ["1:1: YAML a runbook is a mapping: begin with `runbook: name`"]),
+    "a word": ("shop\n", ["1:1: YAML a runbook is a mapping: begin with `runbook: name`"]),
     "list where a mapping belongs": (
         changed(("  left: {provider: on-prem}\n  right: {provider: on-prem}\n", "  - left\n  - right\n")),
-        [],
+        ["3:1: VALUE input should be a valid dictionary"],
     ),
-    "null where a mapping belongs": (VALID.partition("components:")[0] + "components:\n", []),
-    "no component": (VALID.partition("components:")[0] + "components: {}\n", []),
-    "no name": (changed(("runbook: shop", "runbook: My Shop")), []),
+    "null where a mapping belongs": (
+        VALID.partition("components:")[0] + "components:\n",
+        ["7:1: VALUE input should be a valid dictionary"],
+    ),
+    "no component": (
+        VALID.partition("components:")[0] + "components: {}\n",
+        ["1:1: VALUE there is no component: name at least one"],
+    ),
+    "no name": (
+        changed(("runbook: shop", "runbook: My Shop")),
+        ["1:1: VALUE 'My Shop' is no name: use a to z, 0 to 9 and '-', at most 41 characters"],
+    ),
     "no place at a site": (
         changed(("      right: {host: 10.0.2.1, fence: [{fence_agents: {agent: fence_ipmilan}}]}\n", "")),
-        [],
+        ["8:3: MISSING db has no place under `at:` for the site 'right'"],
     ),
     "no fence": (
         changed(("{host: 10.0.1.1, fence: [{fence_agents: {agent: fence_ipmilan}}]}", "{host: 10.0.1.1}")),
-        [],
+        ["11:7: NO-FENCE db at left writes or acts and cannot be fenced: name its `machine:` or give a `fence:` list"],
     ),
     "empty list of fences": (
         changed(("10.0.1.1, fence: [{fence_agents: {agent: fence_ipmilan}}]", "10.0.1.1, fence: []")),
-        [],
+        ["11:7: NO-FENCE db at left writes or acts and cannot be fenced: name its `machine:` or give a `fence:` list"],
     ),
     "fence that is no list": (
         changed(("10.0.1.1, fence: [{fence_agents: {agent: fence_ipmilan}}]", "10.0.1.1, fence: fence_agents")),
-        [],
+        ["11:30: VALUE a fence is a list of methods: `- provider: {settings}`"],
     ),
-    "unknown fence method": (changed(("10.0.1.1, fence: [{fence_agents:", "10.0.1.1, fence: [{fence_agent:")), []),
+    "unknown fence method": (
+        changed(("10.0.1.1, fence: [{fence_agents:", "10.0.1.1, fence: [{fence_agent:")),
+        ["11:39: NO-FENCE there is no fence method 'fence_agent'; did you mean 'fence_agents'?"],
+    ),
     "two providers in one fence method": (
         changed(
             ("10.0.1.1, fence: [{fence_agents: {agent: fence_ipmilan}}]", "10.0.1.1, fence: [{aws: {}, linux: {}}]")
         ),
-        [],
+        ["11:38: VALUE a method is a provider's name, or `provider: {settings}`"],
     ),
-    "cycle": (CIRCLE, []),
-    "needs itself": (changed(("needs: [db]", "needs: [name]")), []),
-    "unknown site in the direction": (changed(("left -> right", "left -> rigth")), []),
-    "unknown site of a place": (changed(("      left: {host", "      middle: {host: h}\n      left: {host")), []),
-    "unknown component needed": (changed(("needs: [db]", "needs: [bd]")), []),
-    "unknown component type": (changed(("type: postgresql", "type: postgres")), []),
-    "unknown provider of a site": (changed(("left: {provider: on-prem}", "left: {provider: on-perm}")), []),
-    "duration without a unit": (changed(("rto: 5m", "rto: 5")), []),
-    "duration of nothing known": (changed(("rto: 5m", "rto: 5 minutes")), []),
-    "true is no duration": (changed(("rto: 5m", "rto: true")), []),
-    "bad direction": (changed(("left -> right", "left to right")), []),
-    "two equal sites": (changed(("left -> right", "left -> left")), []),
-    "dns without a server": (changed(("    server: rfc2136\n    primary: 10.0.3.1\n", "")), []),
-    "dns with an unknown server": (changed(("server: rfc2136", "server: bind")), []),
-    "dns without an answer": (changed((", right: {a: 192.0.2.2}", "")), []),
-    "verification without a telling key": (changed(("sql: select 1, ", "")), []),
-    "verification with two telling keys": (changed(("sql: select 1", 'sql: select 1, tcp: "10.0.1.1:5432"')), []),
-    "verification of an unknown component": (changed(("component: db", "component: dp")), []),
-    "verification of a server that is not named": (changed(("component: db, ", "")), []),
-    "verification's unknown key": (changed(("within: 60s", "wihtin: 60s")), []),
-    "gate before something else": (VALID + "gates:\n  - {before: coffee}\n", []),
-    "gate with a list of one text": (VALID + "gates:\n  - {before: fence, approvers: ann}\n", []),
+    "cycle": (CIRCLE, ["7:1: CYCLE components need each other: db -> name -> db"]),
+    "needs itself": (
+        changed(("needs: [db]", "needs: [name]")),
+        ["7:1: CYCLE components need each other: name -> name"],
+    ),
+    "unknown site in the direction": (
+        changed(("left -> right", "left -> rigth")),
+        ["6:1: REFERENCE there is no site 'rigth'; did you mean 'right'?"],
+    ),
+    "unknown site of a place": (
+        changed(("      left: {host", "      middle: {host: h}\n      left: {host")),
+        ["11:7: REFERENCE there is no site 'middle': there is left, right"],
+    ),
+    "unknown component needed": (
+        changed(("needs: [db]", "needs: [bd]")),
+        ["15:13: REFERENCE there is no component 'bd': there is db, name"],
+    ),
+    "unknown component type": (
+        changed(("type: postgresql", "type: postgres")),
+        ["9:5: NO-TYPE there is no component type 'postgres'; did you mean 'postgresql'?"],
+    ),
+    "duration without a unit": (changed(("rto: 5m", "rto: 5")), ["2:14: VALUE 5 has no unit: write 5s or 5m"]),
+    "duration of nothing known": (
+        changed(("rto: 5m", "rto: 5 minutes")),
+        ["2:14: VALUE '5 minutes' is no duration: write 90s, 5m or 1h30m"],
+    ),
+    "true is no duration": (
+        changed(("rto: 5m", "rto: true")),
+        ["2:14: VALUE true is no duration: write 90s, 5m or 1h30m"],
+    ),
+    "bad direction": (
+        changed(("left -> right", "left to right")),
+        ["6:1: VALUE 'left to right' is no direction: write `site -> site`"],
+    ),
+    "two equal sites": (changed(("left -> right", "left -> left")), ["6:1: REFERENCE the two sites are the same"]),
+    "dns without a server": (
+        changed(("    server: rfc2136\n    primary: 10.0.3.1\n", "")),
+        ["13:3: NO-TYPE `server:` says who serves the zone: rfc2136, route53; found None"],
+    ),
+    "dns with an unknown server": (
+        changed(("server: rfc2136", "server: bind")),
+        ["16:5: NO-TYPE `server:` says who serves the zone: rfc2136, route53; found 'bind'"],
+    ),
+    "dns without an answer": (
+        changed((", right: {a: 192.0.2.2}", "")),
+        ["13:3: MISSING name has no answer for the site 'right': give a, aaaa or cname under `at:`"],
+    ),
+    "verification without a telling key": (
+        changed(("sql: select 1, ", "")),
+        ["23:5: VALUE a verification has exactly one of the keys dns, sql, tcp"],
+    ),
+    "verification with two telling keys": (
+        changed(("sql: select 1", 'sql: select 1, tcp: "10.0.1.1:5432"')),
+        ["23:5: VALUE a verification has exactly one of the keys dns, sql, tcp"],
+    ),
+    "verification of an unknown component": (
+        changed(("component: db", "component: dp")),
+        ["23:21: REFERENCE there is no component 'dp': there is db, name"],
+    ),
+    "verification of a server that is not named": (
+        changed(("component: db, ", "")),
+        ["23:5: MISSING `sql:` needs `component:`, the one at whose place it asks"],
+    ),
+    "verification's unknown key": (
+        changed(("within: 60s", "wihtin: 60s")),
+        ["23:36: UNKNOWN-KEY unknown key 'wihtin'; did you mean 'within'?"],
+    ),
+    "gate before something else": (
+        VALID + "gates:\n  - {before: coffee}\n",
+        ["25:6: VALUE input should be 'fence', 'promote' or 'switch'"],
+    ),
+    "gate with a list of one text": (
+        VALID + "gates:\n  - {before: fence, approvers: ann}\n",
+        ["25:21: VALUE input should be a valid tuple"],
+    ),
+    "!!str is a tag as well": (
+        changed(("zone: shop.test", "zone: !!str shop.test")),
+        ["18:11: YAML the tag tag:yaml.org,2002:str is not part of the language: write the value out"],
+    ),
+    "merge key": (
+        VALID + "<<: {owner: ann}\n",
+        ["24:1: YAML a merge key is not part of the language: write the value out"],
+    ),
+    "number that YAML cannot read": (
+        VALID + "owner: 0x_\n",
+        ["1:1: YAML a value cannot be read: string index out of range"],
+    ),
+    "date that does not exist": (
+        VALID + "owner: 2024-13-01\n",
+        ["1:1: YAML a value cannot be read: month must be in 1..12"],
+    ),
+    "verification of a component without a server": (
+        changed(("component: db", "component: name")),
+        ["23:21: REFERENCE `sql:` cannot ask 'name': its place has no host"],
+    ),
+    "address shared between different providers": (
+        ADDRESS,
+        ["13:3: NO-TYPE floating-ip cannot be shared between left (linux.floating_ip) and right (aws.elastic_ip)"],
+    ),
+    "address at a provider that has none": (
+        ADDRESS.replace("aws, region: eu-west-1", "gcp"),
+        ["13:3: NO-TYPE no provider implements floating-ip at right (gcp); there is one for: aws, on-prem"],
+    ),
 }
+
+
+@pytest.mark.parametrize(("text", "told"), BROKEN.values(), ids=[name.replace(" ", "-") for name in BROKEN])
+def test_each_mistake_is_one_line_that_says_where_and_what(text: str, told: list[str]) -> None:
+    assert findings(text) == [f"shop.yaml:{line}" for line in told]
+
+
+def test_every_code_is_met_in_the_table() -> None:
+    met = {line.split(" ")[1] for _, told in BROKEN.values() for line in told}
+    assert met == CODES.keys() - {"FENCE-PATH"}, "nothing finds a fence that depends on the site it must cut off, yet"
+
+
+def test_a_file_that_is_not_utf8_is_a_finding_at_its_line(tmp_path: Path) -> None:
+    file = tmp_path / "shop.yaml"
+    file.write_bytes(b"runbook: shop\nowner: J\xfcrgen\n")
+    found = read(file, catalog())
+    told = f"{file}:2:1: YAML not UTF-8 at byte 22: invalid start byte"
+    assert [str(finding) for finding in found.findings] == [told]
+    with pytest.raises(RunbookInvalid, match="not UTF-8 at byte 22"):
+        found.valid()
+
+
+def test_a_file_too_large_for_a_runbook_is_not_read(tmp_path: Path) -> None:
+    file = tmp_path / "image.yaml"
+    file.write_bytes(b"#" * (MAX_BYTES + 1))
+    with pytest.raises(NotFoundLocally, match="is no runbook"):
+        read(file, catalog())
+
+
+@pytest.mark.parametrize("file", sorted(FOLDER.glob("*.yaml")), ids=lambda file: file.stem)
+def test_every_runbook_in_the_repository_is_without_findings(file: Path) -> None:
+    assert read(file, catalog()).valid().runbook == file.stem
+
+
+# ---- no text ever raises
+
+NESTED = YAML(typ="safe")
+DOCUMENTS = [NESTED.load(text) for text in (VALID, SHOP, PAIR, *(f.read_text() for f in sorted(FOLDER.glob("*.yaml"))))]
+VALUES: list[Any] = [
+    None,
+    True,
+    0,
+    -1,
+    1.5,
+    float("nan"),
+    "",
+    "left",
+    "5m",
+    [],
+    ["left"],
+    [[]],
+    {},
+    {"left": {}},
+    {1: 2},
+]
+PARTS = [
+    "runbook: a",
+    "\n",
+    " ",
+    "  ",
+    "- ",
+    ": ",
+    "{",
+    "}",
+    "[",
+    "]",
+    "&a",
+    "*a",
+    "!!set",
+    "!x",
+    "<<",
+    "'",
+    '"',
+    "|",
+    "\t",
+]
+
+
+def assert_well_told(found: RunbookText, text: str) -> None:
+    lines = text.count("\n") + 2
+    assert found.runbook is not None or found.findings, "a runbook, or a reason why there is none"
+    for finding in found.findings:
+        assert 1 <= finding.line <= lines
+        assert finding.column >= 1
+        assert finding.finding.code in CODES
+        assert "\n" not in str(finding)
+
+
+@given(st.one_of(st.text(), st.lists(st.sampled_from(PARTS)).map("".join)))
+@example("a: 0x_")
+@example("? {a: b}\n: 1")
+@example("[" * 500)
+@example("a: !!timestamp x")
+@settings(deadline=None)
+def test_any_text_has_findings_and_never_raises(text: str) -> None:
+    found = parse(text, "any.yaml", catalog())
+    assert found.runbook is None, "no text that is made at random is a runbook"
+    assert_well_told(found, text)
+
+
+@given(st.sampled_from([VALID, SHOP, PAIR]), st.data())
+@settings(deadline=None, max_examples=50)
+def test_a_runbook_with_characters_lost_or_added_never_raises(text: str, data: st.DataObject) -> None:
+    start = data.draw(st.integers(0, len(text) - 1))
+    end = start + data.draw(st.integers(0, 12))
+    broken = text[:start] + data.draw(st.one_of(st.sampled_from(PARTS), st.text(max_size=3))) + text[end:]
+    assert_well_told(parse(broken, "any.yaml", catalog()), broken)
+
+
+Place = tuple[dict[Any, Any] | list[Any], Any]
+
+
+def places(node: Any) -> list[Place]:
+    """Each (container, key or position) of a nested document."""
+    if not isinstance(node, dict | list):
+        return []
+    keys = list(node) if isinstance(node, dict) else list(range(len(node)))
+    return [(node, key) for key in keys] + [place for key in keys for place in places(node[key])]
+
+
+def drop(container: Any, key: Any, _: Any) -> None:
+    del container[key]
+
+
+def rename(container: Any, key: Any, value: Any) -> None:
+    if isinstance(container, dict):
+        container[value if isinstance(value, str) else f"{key}s"] = container.pop(key)
+
+
+def retype(container: Any, key: Any, value: Any) -> None:
+    container[key] = copy.deepcopy(value)
+
+
+Mutation = Callable[[Any, Any, Any], None]
+
+
+@given(
+    st.sampled_from(DOCUMENTS),
+    st.lists(
+        st.tuples(st.sampled_from([drop, rename, retype]), st.integers(0, 200), st.sampled_from(VALUES)),
+        min_size=1,
+        max_size=3,
+    ),
+)
+@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
+def test_a_mutated_runbook_has_a_verdict_and_never_raises(
+    document: dict[str, Any], mutations: list[tuple[Mutation, int, Any]]
+) -> None:
+    mutated = copy.deepcopy(document)
+    for mutate, at, value in mutations:
+        if found := places(mutated):
+            mutate(*found[at % len(found)], value)
+    runbook, told = lint(mutated, catalog())
+    assert runbook is not None or told
+    assert {finding.code for finding in told} <= CODES.keys()
+
+
+# ---- durations
+
+
+@given(st.integers(0, 10**9))
+def test_a_duration_that_is_shown_is_read_back_to_the_millisecond(millis: int) -> None:
+    assert durations.parse(durations.show(millis / 1000)) == pytest.approx(millis / 1000, abs=0.0005)
+
+
+@given(st.integers(0, 99), st.integers(0, 59), st.integers(0, 59))
+def test_hours_minutes_and_seconds_add_up(hours: int, minutes: int, seconds: int) -> None:
+    assert durations.parse(f"{hours}h{minutes}m{seconds}s") == hours * 3600 + minutes * 60 + seconds
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0s"),
+        (0.25, "0.25s"),
+        (90, "90s"),
+        (119, "119s"),
+        (120, "2m"),
+        (300, "5m"),
+        (5400, "1h30m"),
+        (3601, "1h1s"),
+        (1000.5, "1000.500s"),
+    ],
+)
+def test_durations_are_shown_as_people_write_them(seconds: float, text: str) -> None:
+    assert durations.show(seconds) == text
+    assert durations.parse(text) == seconds
+
+
+@pytest.mark.parametrize(
+    "text", ["", " ", "5", "s", "5 m", "5min", "-5m", "1m1h", "5m5m", "1.5h", "1e3s", "inf", "5s\n5s"]
+)
+def test_what_is_no_duration_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(ValueError, match="is no duration: write 90s, 5m or 1h30m"):
+        durations.parse(text)
