@@ -16,6 +16,7 @@ from orchestrator.domain.commands import (
     Resume,
     Retry,
     Skip,
+    person,
 )
 from orchestrator.domain.durations import show
 from orchestrator.domain.engine.steps import satisfied, stuck
@@ -145,6 +146,6 @@ def _attest(state: ExecutionState, step: Step, attest: Attest) -> str | None:
         return f"{step.id} is no fence: only a fence or stop can be attested"
     if not stuck(state.steps[step.id]):
         return f"{step.id} is {state.steps[step.id].status}: it can be attested once it has failed or is unknown"
-    if any(earlier.by == attest.by for earlier in state.attestations.get(step.id, ())):
+    if any(person(earlier.by) == person(attest.by) for earlier in state.attestations.get(step.id, ())):
         return f"{attest.by} has attested {step.id} already: a second person must (FH)"
     return None

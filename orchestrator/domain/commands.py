@@ -16,6 +16,11 @@ class OperatorInput(Frozen):
     EXAMPLE: ClassVar[str] = "{}"
 
 
+def person(by: str) -> str:
+    """Who is meant by `by`: a name in another spelling is not another person."""
+    return " ".join(by.split()).casefold()
+
+
 class Approve(OperatorInput):
     """Let the execution change the world: names the target site, the plan's hash and the largest loss accepted."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from orchestrator.domain import barrier, ledger
 from orchestrator.domain.checks import current_loss, promoted_before
-from orchestrator.domain.commands import Abort, Approve, Attest, Escalate, Pause, Resume, Retry, Skip
+from orchestrator.domain.commands import Abort, Approve, Attest, Escalate, Pause, Resume, Retry, Skip, person
 from orchestrator.domain.engine.advance import advance, finished
 from orchestrator.domain.engine.steps import event_of, lost, moved
 from orchestrator.domain.engine.undoing import before_of
@@ -244,7 +244,7 @@ def _again(state: ExecutionState, step: str) -> ExecutionState:
 def _attested(plan: Plan, state: ExecutionState, attest: Attest, at: float) -> ExecutionState:
     said = (*state.attestations.get(attest.step, ()), attest)
     state = state.model_copy(update={"attestations": {**state.attestations, attest.step: said}})
-    people = tuple(dict.fromkeys(a.by for a in said))
+    people = tuple({person(a.by): a.by for a in said}.values())
     if len(people) < 2:
         return state
     step = plan.step(attest.step)
