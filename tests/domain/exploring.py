@@ -83,11 +83,17 @@ def explore(origin: Rehearsal, faults: int, reactions: tuple[str, ...] = ("retry
     return tally
 
 
-def ended(now: Rehearsal) -> Rehearsal:
-    """The rehearsal at the end of its first execution, where nothing goes wrong."""
+def states_on_the_way(now: Rehearsal) -> Iterator[Rehearsal]:
+    """The rehearsal after each move of its first execution, where nothing more goes wrong than does already."""
+    yield now
     while not now.state.finish:
         now = _after(Node(now, 0, ()), _default(Node(now, 0, ()))).now
-    return now
+        yield now
+
+
+def ended(now: Rehearsal) -> Rehearsal:
+    """The rehearsal at the end of its first execution, where nothing goes wrong."""
+    return list(states_on_the_way(now))[-1]
 
 
 def _after(node: Node, move: Move) -> Node:

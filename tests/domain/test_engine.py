@@ -16,7 +16,7 @@ from orchestrator.domain.runbook import Runbook
 from tests.domain import runbooks
 from tests.domain.exploring import Tally, explore
 from tests.domain.rehearsal import Mission, Rehearsal, begin
-from tests.domain.world import World, at_rest, crashed, cut_off
+from tests.domain.world import World, at_rest, crashed, cut_off, passed
 
 ALL_PAIRS = bool(os.environ.get("TIDEOVER_FAULT_PAIRS"))
 
@@ -26,7 +26,7 @@ def healthy(world: World) -> World:
 
 
 def dead(world: World) -> World:
-    return crashed(world, "left")
+    return passed(crashed(world, "left"), 5.0)
 
 
 def partitioned(world: World) -> World:

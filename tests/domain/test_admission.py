@@ -1,0 +1,246 @@
+"""What a human may say, and when: every command in every state that the model world leads to, and each refusal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from orchestrator.domain.admission import admitted, refusal
+from orchestrator.domain.commands import (
+    COMMANDS,
+    Abort,
+    Approve,
+    Attest,
+    Command,
+    Escalate,
+    Pause,
+    Resume,
+    Retry,
+    Skip,
+)
+from orchestrator.domain.engine import fold
+from orchestrator.domain.plan import SAFETY, Plan
+from orchestrator.domain.state import ExecutionState, Human, Perform, Status
+from tests.domain.exploring import states_on_the_way
+from tests.domain.rehearsal import Fault, Rehearsal, driven, folded, performed
+from tests.domain.test_engine import Scenario, scenarios
+
+REASON = "I pulled its power cord"
+
+
+def scenario(name: str) -> Scenario:
+    return next(found for found in scenarios() if found.name == name)
+
+
+def commands(plan: Plan, step: str) -> Iterator[Command]:
+    """Every command, about this step where it is about one."""
+    yield Approve(by="ann", to=plan.target, plan=plan.hash, max_loss="1h")
+    yield Approve(by="ann", to=plan.target, plan=plan.hash)
+    yield from (Abort(by="ann"), Pause(by="ann"), Resume(by="ann"), Escalate(by="ann"))
+    yield Retry(by="ann", step=step)
+    yield Skip(by="ann", step=step, reason="done by hand")
+    yield Attest(by="ann", step=step, reason=REASON)
+
+
+def fresh(name: str = "demo forced, source dead") -> Rehearsal:
+    return scenario(name).begun()
+
+
+def waiting_on_the_fence() -> Rehearsal:
+    """The fence device does not answer, and the execution asks."""
+    return next(now for now in states_on_the_way(fresh("demo forced, fence dark")) if now.state.waiting)
+
+
+def asking_for_approval() -> Rehearsal:
+    return next(now for now in states_on_the_way(fresh()) if now.state.steps["name.check"].status is Status.DONE)
+
+
+def claimed_and_running(name: str = "demo forced, source dead") -> Rehearsal:
+    return next(now for now in states_on_the_way(fresh(name)) if any(isinstance(f, Perform) for f in now.flights))
+
+
+def why(now: Rehearsal, command: Command) -> str | None:
+    return refusal(now.plan, now.state, command)
+
+
+def said(now: Rehearsal, command: Command) -> Rehearsal:
+    assert why(now, command) is None
+    return driven(folded(now, Human(command=command, at=now.world.clock)))
+
+
+@pytest.mark.parametrize(
+    "name", ["demo forced, source dead", "demo forced, fence dark", "demo planned", "pair planned"]
+)
+def test_every_command_in_every_state_is_answered_and_what_is_admitted_can_be_folded(name: str) -> None:
+    for now in states_on_the_way(fresh(name)):
+        for step in (*now.state.steps, "no.such"):
+            for command in commands(now.plan, step):
+                refused = why(now, command)
+                assert refused is None or (refused and "\n" not in refused)
+                if refused is None:
+                    assert isinstance(
+                        fold(now.plan, now.state, Human(command=command, at=now.world.clock)), ExecutionState
+                    )
+
+
+@pytest.mark.parametrize("name", ["demo forced, source dead", "demo forced, fence dark", "demo planned"])
+def test_what_is_offered_would_be_taken(name: str) -> None:
+    for now in states_on_the_way(fresh(name)):
+        offered = set(admitted(now.plan, now.state))
+        assert offered <= {model.model_fields["command"].default for model in COMMANDS}
+        steps = now.state.waiting.steps if now.state.waiting else ()
+        takes = {c.command for step in (*steps, "x") for c in commands(now.plan, step) if why(now, c) is None}
+        assert offered <= takes
+
+
+def test_no_command_is_taken_after_the_end() -> None:
+    now = list(states_on_the_way(fresh()))[-1]
+    assert now.state.finish
+    for command in commands(now.plan, "db.fence"):
+        assert "has ended: SUCCEEDED" in (why(now, command) or "")
+
+
+@pytest.mark.parametrize("by", ["", "   ", "\t"])
+def test_nobody_says_nothing(by: str) -> None:
+    for command in commands(fresh().plan, "db.fence"):
+        assert "say who you are" in (why(fresh(), command.model_copy(update={"by": by})) or "")
+
+
+@dataclass(frozen=True)
+class Refused:
+    """An approval that is not quite right, and what is said."""
+
+    change: dict[str, object]
+    says: str
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        Refused({"to": "left"}, "this execution goes to 'right'"),
+        Refused({"to": "RIGHT"}, "this execution goes to 'right'"),
+        Refused({"plan": "0" * 12}, "read it again before you approve (I7)"),
+        Refused({"plan": ""}, "(I7)"),
+        Refused({"max_loss": 0.0}, "accept it by name"),
+    ],
+    ids=lambda wrong: str(wrong.change),
+)
+def test_an_approval_names_the_target_the_plan_and_the_loss(wrong: Refused) -> None:
+    now = asking_for_approval()
+    right = Approve(by="ann", to="right", plan=now.plan.hash, max_loss="60s")
+    assert why(now, right) is None
+    refused = why(now, right.model_copy(update=wrong.change))
+    assert wrong.says in (refused or "")
+
+
+def test_an_approval_may_name_the_whole_digest() -> None:
+    now = asking_for_approval()
+    assert why(now, Approve(by="ann", to="right", plan=now.plan.digest, max_loss="60s")) is None
+    assert why(now, Approve(by="ann", to="right", plan=now.plan.hash[:11], max_loss="60s")) is not None
+
+
+def test_nothing_is_approved_before_the_checks_are_done_nor_twice() -> None:
+    approve = Approve(by="ann", to="right", plan=fresh().plan.hash, max_loss="60s")
+    assert why(fresh(), approve) == "the checks are not done yet"
+    assert why(said(asking_for_approval(), approve), approve) == "nothing waits for an approval"
+
+
+def test_a_switchover_asks_for_no_loss() -> None:
+    now = next(n for n in states_on_the_way(fresh("demo planned")) if n.state.steps["name.check"].status is Status.DONE)
+    assert why(now, Approve(by="ann", to="right", plan=now.plan.hash)) is None
+
+
+def test_only_those_whom_the_gate_names_may_approve_the_promotion() -> None:
+    begun = fresh("pair planned")
+    now = next(n for n in states_on_the_way(begun) if n.state.steps["stock.catch_up"].status is Status.DONE
+               and n.state.steps["ledger.catch_up"].status is Status.DONE)  # fmt: skip
+    approve = Approve(by="ann", to="right", plan=now.plan.hash)
+    assert why(now, approve) is None
+    assert why(now, approve.model_copy(update={"by": "eve"})) == "'eve' may not approve here: ann may"
+
+
+def test_a_fence_is_attested_by_two_people() -> None:
+    now, ann = waiting_on_the_fence(), Attest(by="ann", step="db.fence", reason=REASON)
+    once = said(now, ann)
+    assert once.state.steps["db.fence"].status is not Status.DONE
+    assert once.state.waiting, "one person is not enough"
+    assert "a second person must" in (why(once, ann) or "")
+    twice = said(once, ann.model_copy(update={"by": "bob"}))
+    evidence = twice.state.steps["db.fence"].evidence
+    assert evidence is not None
+    assert evidence.attested_by == ("ann", "bob")
+
+
+@pytest.mark.parametrize("other", ["ann", " ann", "ann ", "Ann", "ANN"])
+def test_one_person_under_two_spellings_is_one_person(other: str) -> None:
+    once = said(waiting_on_the_fence(), Attest(by="ann", step="db.fence", reason=REASON))
+    assert "a second person must" in (why(once, Attest(by=other, step="db.fence", reason=REASON)) or "")
+
+
+def test_only_a_fence_that_has_failed_is_attested() -> None:
+    running = claimed_and_running()
+    assert "it can be attested once it has failed" in (
+        why(running, Attest(by="ann", step="db.fence", reason=REASON)) or ""
+    )
+    for step in ("db.check", "db.measure", "db.promote", "db.verify", "name.switch"):
+        assert "is no fence" in (why(running, Attest(by="ann", step=step, reason=REASON)) or "")
+
+
+@pytest.mark.parametrize("name", ["demo forced, source dead", "demo planned", "demo there and back", "pair planned"])
+def test_a_step_of_safety_is_never_skipped(name: str) -> None:
+    for mission in scenario(name).begun().missions:
+        now = fresh(name)
+        for status in Status:
+            for step in mission.plan.steps:
+                if step.kind not in SAFETY or mission.plan is not now.plan:
+                    continue
+                record = now.state.steps[step.id].model_copy(update={"status": status})
+                state = now.state.model_copy(update={"steps": {**now.state.steps, step.id: record}})
+                refused = refusal(now.plan, state, Skip(by="ann", step=step.id, reason="hurry"))
+                assert "cannot be skipped" in (refused or "")
+
+
+def test_a_step_that_is_not_there_suggests_the_near_one() -> None:
+    refused = why(waiting_on_the_fence(), Retry(by="ann", step="db.fense"))
+    assert refused == "there is no step 'db.fense'; did you mean 'db.fence'?"
+
+
+def test_only_a_step_that_did_not_succeed_is_retried() -> None:
+    assert why(waiting_on_the_fence(), Retry(by="ann", step="db.fence")) is None
+    for step in ("db.check", "db.promote", "approve"):
+        assert "only a step that has failed or is unknown" in (
+            why(waiting_on_the_fence(), Retry(by="ann", step=step)) or ""
+        )
+
+
+def test_after_the_promotion_is_requested_nothing_is_aborted() -> None:
+    for now in states_on_the_way(fresh()):
+        issued = now.state.steps["db.promote"].status is not Status.PENDING
+        if issued and not now.state.finish:
+            assert "was requested" in (why(now, Abort(by="ann")) or "")
+            assert "abort" not in admitted(now.plan, now.state)
+
+
+def test_an_abort_is_admitted_again_when_the_promotion_surely_failed() -> None:
+    now = next(n for n in states_on_the_way(fresh()) if any(
+        isinstance(f, Perform) and f.attempt.step == "db.promote" for f in n.flights))  # fmt: skip
+    assert why(now, Abort(by="ann")) is not None
+    flight = next(f for f in now.flights if isinstance(f, Perform))
+    after = driven(performed(now, flight, Fault.NO_EFFECT))
+    assert after.state.undoing, "it rolls back by itself"
+    assert why(after, Abort(by="ann")) == "it is being undone already"
+
+
+def test_pause_and_resume_follow_each_other() -> None:
+    now = claimed_and_running()
+    assert why(now, Resume(by="ann")) == "it is not paused"
+    paused = said(now, Pause(by="ann"))
+    assert why(paused, Pause(by="ann")) == "it is paused already"
+    assert why(paused, Resume(by="ann")) is None
+
+
+def test_before_anything_was_begun_there_is_nothing_to_hand_over() -> None:
+    assert why(fresh(), Escalate(by="ann")) == "nothing was begun yet: use abort"
+    assert why(claimed_and_running(), Escalate(by="ann")) is None
