@@ -71,7 +71,9 @@ def _loss_of(plan: Plan, state: ExecutionState, component: str, until: float | N
     at = until if until is not None else state.read_at.get(f"{component}@{plan.target}", state.now)
     fenced_since_read = until is not None
     alive = _role(source) in ("primary", "stopped") and not fenced_since_read
-    return measure(source.replication if source else None, alive, target.replication, at)
+    found = state.found.get(f"{component}@{plan.target}")
+    earlier = found.replication if found else None
+    return measure(source.replication if source else None, alive, target.replication, at, earlier)
 
 
 def _errors(plan: Plan, state: ExecutionState) -> Iterator[CheckFinding]:

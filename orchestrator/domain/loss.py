@@ -31,17 +31,25 @@ NOTHING_LOST = Loss(seconds=0.0, wal_bytes=0, source_known=True)
 """What a standby loses that has replayed all of a stopped source's log."""
 
 
-def measure(source: Replication | None, source_alive: bool, standby: Replication, until: float) -> Loss:
+def measure(
+    source: Replication | None,
+    source_alive: bool,
+    standby: Replication,
+    until: float,
+    earlier: Replication | None = None,
+) -> Loss:
     """The loss if the source accepted commits up to `until` (seconds since the epoch) and the standby is promoted.
 
     A standby that has received all of a readable source's log loses nothing. Otherwise every commit newer than the
-    last that the standby has, or than its last contact, may be lost: a bound, not an estimate.
+    last that the standby has, or than its last contact, may be lost: a bound, not an estimate. `earlier`: another
+    reading of the standby, when it still streamed and so knew of a contact that it has forgotten since.
     """
     behind = None
     if source and source.written is not None and standby.received is not None:
         behind = max(0, source.written - standby.received)
     if source_alive and behind == 0:
         return NOTHING_LOST
-    known = [at for at in (standby.last_commit_at, standby.last_contact_at if standby.streaming else None) if at]
+    contacts = [seen.last_contact_at for seen in (standby, earlier) if seen and seen.streaming]
+    known = [at for at in (standby.last_commit_at, *contacts) if at]
     seconds = max(0.0, until - max(known)) if known else None
     return Loss(seconds=seconds, wal_bytes=behind, source_known=source_alive)

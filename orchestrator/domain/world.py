@@ -80,7 +80,8 @@ class Replication(Frozen):
 
     `written`: on a primary the end of its log; on a stopped server its shutdown checkpoint.
     `received`, `replayed`: on a standby, what it has safely on disk and what it has applied.
-    `last_commit_at`: time of the newest transaction that the standby has applied, seconds since the epoch.
+    `last_commit_at`: time of the newest transaction or checkpoint that the standby has applied, in seconds
+        since the epoch.
     `last_contact_at`: when the standby last heard from its primary, where it still knows, seconds since the epoch.
     """
 

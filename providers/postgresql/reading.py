@@ -9,7 +9,9 @@ from orchestrator.domain.world import Reading, ReplicatesFrom, Replication, Role
 from providers.postgresql.data_directory import Found, show_lsn
 
 # The current timeline of a primary is in the name of its WAL file; the control file keeps the old one until the first
-# checkpoint after a promotion. The subqueries of CASE run only in the role for which they are allowed.
+# checkpoint after a promotion. A standby that was started and has replayed no commit since has still replayed its
+# primary's checkpoint, and so has every commit from before that. The subqueries of CASE run only in the role for which
+# they are allowed.
 SERVER = """
 select pg_is_in_recovery() as in_recovery,
   (select system_identifier from pg_control_system())::text as identity,
@@ -18,7 +20,8 @@ select pg_is_in_recovery() as in_recovery,
   case when not pg_is_in_recovery() then (pg_current_wal_lsn() - '0/0')::bigint end as written,
   (pg_last_wal_receive_lsn() - '0/0')::bigint as received,
   (pg_last_wal_replay_lsn() - '0/0')::bigint as replayed,
-  extract(epoch from pg_last_xact_replay_timestamp())::float8 as last_commit_at,
+  extract(epoch from greatest(pg_last_xact_replay_timestamp(), (select checkpoint_time from pg_control_checkpoint()))
+    )::float8 as last_commit_at,
   case when pg_is_in_recovery() then pg_is_wal_replay_paused() end as replay_paused,
   receiver.status as receiver, receiver.sender_host, receiver.sender_port, receiver.slot_name as slot,
   receiver.received_tli as receiver_timeline,

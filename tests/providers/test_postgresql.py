@@ -176,6 +176,14 @@ def test_the_last_commit_that_the_standby_has_is_told_with_its_time(pair: Pair) 
     assert abs((replication(pair.resource("az-b").observe()).last_commit_at or 0) - time.time()) < 10
 
 
+def test_a_standby_that_has_replayed_no_commit_yet_knows_the_last_checkpoint(pair: Pair) -> None:
+    pair.at("az-b").stop()
+    crash(pair, "az-a")
+    pair.at("az-b").start()
+    assert pair.sql("az-b", "select pg_last_xact_replay_timestamp() is null") == [(True,)]
+    assert abs((replication(pair.resource("az-b").observe()).last_commit_at or 0) - time.time()) < 600
+
+
 def test_a_standby_whose_upstream_does_not_confirm_it_streams_from_nobody_and_is_read_soon(pair: Pair) -> None:
     with pair.frozen("az-a"):
         began = time.monotonic()
