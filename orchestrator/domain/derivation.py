@@ -76,7 +76,8 @@ class _Builder:
     def __init__(self, resolution: Resolution, target: str, mode: PlanMode) -> None:
         self.resolution, self.runbook, self.mode = resolution, resolution.runbook, mode
         self.target, self.source = target, resolution.runbook.other(target)
-        needs = {name: component.needs for name, component in self.runbook.components.items()}
+        # By name, not as written: the order of keys means nothing and must not change the hash.
+        needs = {name: component.needs for name, component in sorted(self.runbook.components.items())}
         self.order = tuple(TopologicalSorter(needs).static_order())
         self.steps: dict[str, Step] = {}
 
@@ -101,7 +102,7 @@ class _Builder:
         for name in self._writers():
             self._measure(name, "catch_up", (f"{name}.stop",))
         caught_up = tuple(f"{name}.catch_up" for name in self._writers())
-        early = [self._switch(n, (*barrier, *caught_up)) for n in self.order if self._type(n).early]
+        early = [self._switch(n, (*barrier, *caught_up) or approve) for n in self.order if self._type(n).early]
         return self._promote_and_follow(set(early))
 
     def reprotect(self) -> tuple[Step, ...]:
