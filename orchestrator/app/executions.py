@@ -35,6 +35,9 @@ POLL = 0.2
 ANSWER = timedelta(seconds=5)
 """How long one look may take."""
 
+TASK_TIMEOUT = timedelta(seconds=2)
+"""How long one decision of a workflow may take before another worker makes it; with Temporal's default, 10 s."""
+
 Handle = WorkflowHandle[Any, Any]
 
 
@@ -74,6 +77,7 @@ class Executions:
             handle = await self.client.start_workflow(
                 workflow, request, id=workflow_id, task_queue=self.queue, result_type=Result,
                 id_conflict_policy=WorkflowIDConflictPolicy.FAIL, static_summary=_summary(workflow, request),
+                task_timeout=TASK_TIMEOUT,
             )  # fmt: skip
         except WorkflowAlreadyStartedError:
             raise AlreadyRunning(await self._holder(request.runbook)) from None
