@@ -108,8 +108,19 @@ class Operation:
 
     async def failover(self, mode: str = "forced", to: str = "cloud", by: str = "ann") -> Handle:
         """A failover, started by hand; it changes nothing until it is approved."""
-        request = FailoverRequest.model_validate({"runbook": self.group, "to": to, "mode": mode, "by": by})
-        return await self._started("Failover", request)
+        return await self._started("Failover", self._request(mode=mode, to=to, by=by))
+
+    async def failover_as(self, workflow_id: str, by: str, **request: Any) -> Handle:
+        """A forced failover, started past the product's own client under any ID."""
+        handle: Handle = await self.executions.client.start_workflow(
+            "Failover", self._request(by=by, **request), id=workflow_id, task_queue=self.executions.queue,
+            result_type=Result,
+        )  # fmt: skip
+        self.started.append(handle)
+        return handle
+
+    def _request(self, **fields: Any) -> FailoverRequest:
+        return FailoverRequest.model_validate({"runbook": self.group, "to": "cloud", "mode": "forced", **fields})
 
     async def reprotect(self, at: str) -> Handle:
         """A reprotect, started by hand."""
