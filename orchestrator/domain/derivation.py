@@ -179,6 +179,7 @@ class _Builder:
 
     def _promote_and_follow(self, moved: set[str]) -> tuple[Step, ...]:
         barrier = tuple(s.id for s in self.steps.values() if s.kind in ("fence", "stop", "measure", "catch_up"))
+        barrier = barrier or ("approve",)  # nothing acts, nothing to fence: still no change before a human agrees (I7)
         gate = next((gate for gate in self.runbook.gates if gate.before == "promote"), None)
         if gate and self._writers():
             barrier = (
@@ -209,11 +210,21 @@ class _Builder:
             self._add("start", name, self.target, (*barrier, *needed), f"start {name} at {self.target}",
                       wants=self._power(name, self.target, "on"))  # fmt: skip
         elif f"{name}.switch" in moved:
-            after = (f"{name}.switch", *needed)
+            after = (f"{name}.switch", *self._past(barrier, needed))
             self._add("announce", name, self.target, after, f"announce {name} at {self.target} again",
                       wants=self.steps[f"{name}.switch"].wants)  # fmt: skip
         else:
-            self._switch(name, needed or barrier)
+            self._switch(name, self._past(barrier, needed))
+
+    def _past(self, barrier: tuple[str, ...], needed: tuple[str, ...]) -> tuple[str, ...]:
+        """`needed`, and the barrier where it is not behind all of it: an early address may move before the fence."""
+        before: set[str] = set()
+        left = list(needed)
+        while left:
+            name = left.pop()
+            left += self.steps[name].after if name not in before else ()
+            before.add(name)
+        return needed if set(barrier) <= before else (*barrier, *needed)
 
     def _switch(self, name: str, after: tuple[str, ...]) -> str:
         desired, resource = self._pointed_at(name), self._instance(name, self.target)
