@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
+
 import dns.exception
 import dns.resolver
 
 from orchestrator.domain.errors import Misconfigured
 from orchestrator.domain.world import Reading, Running, State
 from orchestrator.ports import Binding, Call
-from providers.probe.spec import DnsProbeSettings
+from providers.probe.spec import DnsProbeSettings, address_and_port
 
 _SECONDS = 3.0
 _TYPES = ("A", "AAAA", "CNAME")
@@ -30,11 +32,13 @@ class NameProbe:
         for kind in _TYPES:
             try:
                 found = resolver.resolve(self._settings.dns, kind, lifetime=_SECONDS, search=False)
+            except dns.resolver.LifetimeTimeout:
+                break  # it will not answer for the other types either
             except dns.exception.DNSException:
                 continue  # no such answer from this resolver now: a probe can only fail to see
             answers += [str(record).rstrip(".") for record in found]
         return Reading(
-            states=(Running(running=self._settings.answer.rstrip(".") in answers),),
+            states=(Running(running=_same(self._settings.answer) in map(_same, answers)),),
             authority=f"the resolver {', '.join(str(server) for server in resolver.nameservers)}",
             facts={"answers": ", ".join(answers) or "none"},
         )
@@ -50,7 +54,15 @@ class NameProbe:
             except dns.resolver.NoResolverConfiguration as error:
                 msg = f"{self._settings.dns}: this host has no resolver configured: name one with `resolver:`"
                 raise Misconfigured(msg) from error
-        host, _, port = self._settings.resolver.partition(":")
         resolver = dns.resolver.Resolver(configure=False)
-        resolver.nameservers, resolver.port = [host], int(port or 53)
+        address, resolver.port = address_and_port(self._settings.resolver)
+        resolver.nameservers = [address]
         return resolver
+
+
+def _same(answer: str) -> str:
+    """One spelling for each address and name: DNS ignores case, and IPv6 addresses have many texts."""
+    try:
+        return str(ip_address(answer))
+    except ValueError:
+        return answer.rstrip(".").lower()
