@@ -353,7 +353,7 @@ VALUES: list[Any] = [
     [[]],
     {},
     {"left": {}},
-    {1: 2},
+    {"1": 2},
 ]
 PARTS = [
     "runbook: a",
