@@ -105,7 +105,7 @@ def scenarios() -> list[Scenario]:
         Scenario("demo planned", runbooks.demo, (PLANNED, FORCED), healthy, undo, 61, switched),
         Scenario("demo there and back", runbooks.demo, there_and_back, dead, undo, 997, succeeded),
         Scenario("demo forced, then unfenced", runbooks.demo, (FORCED, UNFENCE), dead, undo, 41, moved),
-        Scenario("shop forced, source healthy", shop, (FORCED, FORCED), healthy, undo, 997, moved),
+        Scenario("shop forced, source healthy", shop, (FORCED, FORCED), healthy, undo, 1499, moved),
         Scenario("shop forced, source cut off", shop, (FORCED, UNFENCE), partitioned, undo, 997, moved),
         Scenario("shop planned", shop, (PLANNED,), healthy, undo, 499, switched),
         Scenario("pair forced, source dead", pair, (FORCED,), dead, undo, 499, moved),
