@@ -11,7 +11,8 @@ from providers.postgresql.data_directory import Found, show_lsn
 # The current timeline of a primary is in the name of its WAL file; the control file keeps the old one until the first
 # checkpoint after a promotion. A standby that was started and has replayed no commit since has still replayed its
 # primary's checkpoint, and so has every commit from before that. The subqueries of CASE run only in the role for which
-# they are allowed.
+# they are allowed. A contact says something only of a standby that has all of the log that its primary then named
+# (latest_end_lsn): what arrives late was committed earlier.
 SERVER = """
 select pg_is_in_recovery() as in_recovery,
   (select system_identifier from pg_control_system())::text as identity,
@@ -25,7 +26,8 @@ select pg_is_in_recovery() as in_recovery,
   case when pg_is_in_recovery() then pg_is_wal_replay_paused() end as replay_paused,
   receiver.status as receiver, receiver.sender_host, receiver.sender_port, receiver.slot_name as slot,
   receiver.received_tli as receiver_timeline,
-  extract(epoch from receiver.last_msg_receipt_time)::float8 as last_contact_at,
+  case when pg_last_wal_receive_lsn() >= receiver.latest_end_lsn
+    then extract(epoch from receiver.last_msg_receipt_time)::float8 end as last_contact_at,
   (select count(*) from pg_stat_replication where sync_state in ('sync', 'quorum')) as synchronous_standbys,
   (select string_agg(slot_name, ', ' order by slot_name) from pg_replication_slots
     where slot_type = 'physical' and not active and restart_lsn is not null) as idle_slots,

@@ -111,7 +111,8 @@ async def cancelled(stage: Stage) -> list[Handle]:
 
 
 async def more_lost_than_accepted(stage: Stage) -> list[Handle]:
-    """The standby falls behind during the fence; it is handed over to humans, and the fence is lifted."""
+    """A standby that is behind falls back further during the fence; it is handed over, and the fence is lifted."""
+    stage.world.lag("az-b", 5)
     stage.world.break_(FENCE, "before", "hang")
     handle = await stage.failover()
     await stage.approved(handle)

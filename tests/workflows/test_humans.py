@@ -136,6 +136,7 @@ async def test_an_abort_while_it_waits_puts_everything_back(stage: Stage) -> Non
 
 
 async def test_more_loss_than_was_shown_must_be_accepted_anew(stage: Stage) -> None:
+    stage.world.lag("az-b", 5)  # a standby that streams would vouch for all up to then
     async with stage.worker():
         handle = await _held(stage, FENCE, "before")
         stage.world.lag("az-b", 600)
