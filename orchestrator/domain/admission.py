@@ -25,6 +25,9 @@ from orchestrator.domain.findings import did_you_mean
 from orchestrator.domain.plan import SAFETY, Plan, Step
 from orchestrator.domain.state import ExecutionState, Status
 
+ATTESTABLE = frozenset({"fence", "stop", "isolate"})
+"""Kinds that cut a site off: what two people can vouch for where no authority confirms it (FH)."""
+
 
 def refusal(plan: Plan, state: ExecutionState, command: Command) -> str | None:
     """Why the command is refused; None where it is admitted."""
@@ -62,7 +65,7 @@ def admitted(plan: Plan, state: ExecutionState) -> dict[str, str]:
         found.setdefault("retry", f'tries again: {{"by": "you", "step": "{step}"}}')
         if plan.step(step).kind not in SAFETY:
             found.setdefault("skip", f'goes on without it: {{"by": "you", "step": "{step}", "reason": "..."}}')
-        if plan.step(step).kind in ("fence", "stop"):
+        if plan.step(step).kind in ATTESTABLE:
             found.setdefault("attest", f'two people vouch for it: {{"by": "you", "step": "{step}", "reason": "..."}}')
     if _abort(state) is None:
         found["abort"] = "undoes what was done and ends" if state.claimed else "ends; nothing was changed"
@@ -134,7 +137,7 @@ def _about_a_step(plan: Plan, state: ExecutionState, command: Retry | Skip | Att
     if isinstance(command, Attest):
         return _attest(state, step, command)
     if isinstance(command, Skip) and step.kind in SAFETY:
-        way_out = ": attest it, retry, or abort" if step.kind in ("fence", "stop") else ": retry, or abort"
+        way_out = ": attest it, retry, or abort" if step.kind in ATTESTABLE else ": retry, or abort"
         return f"{step.id} cannot be skipped: a skipped {step.kind} proves nothing (I2){way_out}"
     if not stuck(record):
         return f"{step.id} is {record.status}: only a step that has failed or is unknown can be dealt with"
@@ -142,7 +145,7 @@ def _about_a_step(plan: Plan, state: ExecutionState, command: Retry | Skip | Att
 
 
 def _attest(state: ExecutionState, step: Step, attest: Attest) -> str | None:
-    if step.kind not in ("fence", "stop", "isolate"):
+    if step.kind not in ATTESTABLE:
         return f"{step.id} is no fence: only a fence or stop can be attested"
     if not stuck(state.steps[step.id]):
         return f"{step.id} is {state.steps[step.id].status}: it can be attested once it has failed or is unknown"

@@ -96,7 +96,7 @@ class _Builder:
         approve = self._checks_and_approval()
         for name in reversed(self.order):
             if self._type(name).fenced:
-                dependents = [d for d in self.order if name in self._needs(d) and f"{d}.stop" in self.steps]
+                dependents = [d for d in self.order if self._relies_on(d, name) and f"{d}.stop" in self.steps]
                 self._stop(name, tuple(f"{d}.stop" for d in dependents) or approve)
         barrier = tuple(step for step in self.steps if step.endswith(".stop"))
         for name in self._writers():
@@ -262,6 +262,10 @@ class _Builder:
 
     def _needs(self, name: str) -> tuple[str, ...]:
         return self.runbook.components[name].needs
+
+    def _relies_on(self, name: str, other: str) -> bool:
+        """True where `name` needs `other`, or something that does."""
+        return any(need == other or self._relies_on(need, other) for need in self._needs(name))
 
     def _instance(self, name: str, site: str) -> str:
         return self.resolution.instances[name, site]

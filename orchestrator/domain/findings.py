@@ -20,7 +20,6 @@ CODES = {
     "CYCLE": "components need each other in a circle",
     "NO-TYPE": "no provider implements this here",
     "NO-FENCE": "something that writes or acts cannot be fenced",
-    "FENCE-PATH": "a fence that depends on the site it must cut off",
 }
 """Every code that a finding can carry."""
 
