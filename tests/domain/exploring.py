@@ -11,22 +11,8 @@ from orchestrator.domain.commands import Abort, Approve, Attest, Command, Escala
 from orchestrator.domain.engine import fold, start
 from orchestrator.domain.state import Check, Claim, Human, LookFor, Perform, TimerFired
 from tests.domain import invariants
-from tests.domain.rehearsal import (
-    Broken,
-    Fault,
-    Rehearsal,
-    checked,
-    claimed,
-    driven,
-    folded,
-    following,
-    landed,
-    looked,
-    may_land,
-    performed,
-    step_of,
-    woken,
-)
+from tests.domain.attempts import Fault, landed, may_land, performed, woken
+from tests.domain.rehearsal import Broken, Rehearsal, checked, claimed, driven, folded, following, looked, step_of
 from tests.domain.world import crashed, cut_off, passed, powered, returned, severed
 
 LONGEST = 300

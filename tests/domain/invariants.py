@@ -6,7 +6,8 @@ from orchestrator.domain.ledger import Request
 from orchestrator.domain.plan import SAFETY
 from orchestrator.domain.state import End, Status
 from orchestrator.domain.world import Role, Strength
-from tests.domain.rehearsal import Broken, Rehearsal, Sent, own
+from tests.domain.attempts import own
+from tests.domain.rehearsal import Broken, Rehearsal, Sent
 from tests.domain.world import World
 
 MOVES = ("planned", "forced")

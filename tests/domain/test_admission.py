@@ -23,8 +23,9 @@ from orchestrator.domain.commands import (
 from orchestrator.domain.engine import fold
 from orchestrator.domain.plan import SAFETY, Plan
 from orchestrator.domain.state import ExecutionState, Human, Perform, Status
+from tests.domain.attempts import Fault, performed
 from tests.domain.exploring import states_on_the_way
-from tests.domain.rehearsal import Fault, Rehearsal, driven, folded, performed
+from tests.domain.rehearsal import Rehearsal, driven, folded
 from tests.domain.test_engine import Scenario, scenarios
 
 REASON = "I pulled its power cord"

@@ -15,7 +15,7 @@ from orchestrator.domain.plan import PlanMode
 from orchestrator.domain.runbook import Runbook
 from tests.domain import runbooks
 from tests.domain.exploring import Tally, explore
-from tests.domain.rehearsal import Mission, Rehearsal, begin
+from tests.domain.rehearsal import Broken, Mission, Rehearsal, begin
 from tests.domain.world import World, at_rest, crashed, cut_off, passed
 
 ALL_PAIRS = bool(os.environ.get("TIDEOVER_FAULT_PAIRS"))
@@ -129,3 +129,11 @@ def test_without_a_fault_each_execution_succeeds() -> None:
     for scenario in scenarios():
         if scenario.condition is not dark:
             assert next(iter(scenario.explored(faults=0).ends)).endswith("SUCCEEDED")
+
+
+def test_a_server_that_starts_with_its_machine_is_a_hole_that_the_rebuild_cannot_close() -> None:
+    """Reprotect powers a fenced machine on before anything can be done about its disk (I9): what starts at boot must
+    not be the server. This states what is assumed; where the plan closes the hole, the search finds nothing."""
+    scenario = next(scenario for scenario in scenarios() if scenario.name == "demo there and back")
+    with pytest.raises(Broken, match="I1"):
+        replace(scenario, condition=starting_at_boot).explored(faults=0)
