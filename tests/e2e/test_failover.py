@@ -18,7 +18,9 @@ pytestmark = pytest.mark.lab
 async def test_a_dead_host_is_failed_over(lab: Lab, faults: Faults, watch: Watch, operation: Operation) -> None:
     with operation.worker():
         faults.kill_host("pg-a")
-        await operation.succeeds(await operation.failover(), max_loss="2m")
+        handle = await operation.failover()
+        await operation.succeeds(handle)
+        ended = await operation.shown(handle, lambda now: now.finish)
     watch.see_service()
     assert lab.holder_of_floating() == ["pg-b"]
     assert {names.lookup(server) for server in lab.name_servers} == {((lab.address("pg-b"),), names.TTL)}
@@ -26,6 +28,11 @@ async def test_a_dead_host_is_failed_over(lab: Lab, faults: Faults, watch: Watch
     verdict = watch.report()
     assert verdict.overlaps == ()
     assert [(term.site, term.timeline) for term in verdict.terms] == [("dc", 1), ("cloud", 2)]
+    assert ended.state is not None
+    measured = ended.state.loss_measured
+    assert measured is not None
+    assert measured.seconds is not None
+    assert all(ended.state.now - measured.seconds <= lost.executed for lost in watch.lost(verdict)), "the bound holds"
 
 
 async def test_a_switchover_loses_nothing(
@@ -49,7 +56,7 @@ async def test_the_old_primary_is_rebuilt_and_the_service_goes_back(
 ) -> None:
     with operation.worker():
         faults.kill_host("pg-a")
-        await operation.succeeds(await operation.failover(), max_loss="2m")
+        await operation.succeeds(await operation.failover())
         await operation.succeeds(await operation.reprotect("dc"))
         lab.databases["pg-b"].wait_for_streaming()
         watch.see_service()

@@ -31,7 +31,7 @@ async def test_without_a_confirmed_fence_nothing_is_promoted(
     inside = writer(lab, "inside", at="app-a", by=lab.address("pg-a"))
     with operation.worker(), faults.cut_bmc("pg-a"), faults.partition("dc"):
         handle = await operation.failover()
-        await operation.approve(handle, max_loss="5m")
+        await operation.approve(handle)
         waiting = await operation.waiting(handle)
         assert waiting.steps == ("db.fence",)
         result = await operation.end(handle)
@@ -52,7 +52,7 @@ async def test_what_two_people_vouch_for_counts_as_fenced(
     with operation.worker(), faults.cut_bmc("pg-a"):
         faults.crash_host("pg-a")  # dead indeed, which no authority can say
         handle = await operation.failover()
-        await operation.approve(handle, max_loss="5m")
+        await operation.approve(handle)
         await operation.waiting(handle)
         await operation.say(handle, _attestation("ann"))
         assert "a second person must" in await operation.refused(handle, _attestation("ann"))
@@ -71,7 +71,7 @@ async def test_control_a_false_testimony_is_seen_by_the_observer(
 ) -> None:
     with operation.worker(), faults.cut_bmc("pg-a"), faults.partition("dc"):
         handle = await operation.failover()
-        await operation.approve(handle, max_loss="5m")
+        await operation.approve(handle)
         await operation.waiting(handle)
         for person in ("ann", "ben"):
             await operation.say(handle, _attestation(person))
@@ -93,7 +93,7 @@ async def test_where_the_first_method_does_not_answer_the_second_cuts(
     components["db"]["at"]["dc"]["fence"].append({"fence_agents": {"agent": str(agent)}})
     operation.describe(components=components)
     with operation.worker(), faults.cut_bmc("pg-a"):
-        await operation.succeeds(await operation.failover(), max_loss="5m")
+        await operation.succeeds(await operation.failover())
     assert operation.requests(FENCE_AT_DC) == []
     assert operation.requests(f"{FENCE_AT_DC}-2") == ["off"]
     assert lab.machines["pg-a"].power_history[-2:] == ["on", "off"]

@@ -77,7 +77,7 @@ async def test_a_lag_beyond_the_objective_is_not_approved_by_default(
         await asyncio.sleep(1.5)
         handle = await operation.failover()
         offered = await operation.shown(handle, lambda now: "approve" in now.may)
-        assert "more than the runbook's RPO of 1s" in await operation.refused(handle, approval(offered))
+        assert "more than the runbook's RPO of 1s" in await operation.refused(handle, approval(offered, max_loss=None))
         assert "more than `max_loss` of 1s" in await operation.refused(handle, approval(offered, max_loss="1s"))
         await operation.say(handle, Abort(by="ann", reason="that is too much"))
         assert (await operation.end(handle)).end == "ABORTED_SAFE"

@@ -28,7 +28,7 @@ async def test_secrets_are_nowhere_and_what_is_no_secret_is_found(
 ) -> None:
     with operation.worker():
         with faults.refuse_sql("pg-a"):  # errors of the SQL client are shown to the operator, too
-            await operation.succeeds(await operation.failover(), max_loss="2m")
+            await operation.succeeds(await operation.failover())
         await operation.succeeds(await operation.reprotect("dc"))  # by pg_rewind, with the replication's password
     _report(operation)
     assert await search(operation, description.secrets()) == []
