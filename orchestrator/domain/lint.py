@@ -7,6 +7,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from orchestrator.domain.catalog import Catalog
+from orchestrator.domain.component_types import TYPES
 from orchestrator.domain.findings import Finding, check_model, unknown
 from orchestrator.domain.resolving import resolve
 from orchestrator.domain.runbook import Runbook
@@ -17,7 +18,7 @@ def lint(value: Mapping[str, Any], catalog: Catalog) -> tuple[Runbook | None, li
     model, findings = check_model(Runbook, value, ())
     if not isinstance(model, Runbook):
         return None, findings
-    findings = [*_references(model), *_cycles(model)]
+    findings = [*_references(model), *_cycles(model), *_gates(model)]
     if not findings:
         findings = resolve(model, catalog).findings
     return model, findings
@@ -41,6 +42,17 @@ def _references(runbook: Runbook) -> list[Finding]:
                 message = unknown(site, runbook.sites, "site")
                 findings.append(Finding(code="REFERENCE", path=("components", name, "at", site), message=message))
     return findings
+
+
+def _gates(runbook: Runbook) -> list[Finding]:
+    """A gate that nothing would ever reach."""
+    promotes = any(c.type in TYPES and TYPES[c.type].writers == "one" for c in runbook.components.values())
+    message = "nothing is promoted here: no component has a single writer; remove the gate, or use `before: fence`"
+    return [
+        Finding(code="VALUE", path=("gates", index, "before"), message=message)
+        for index, gate in enumerate(runbook.gates)
+        if gate.before == "promote" and not promotes
+    ]
 
 
 def _cycles(runbook: Runbook) -> list[Finding]:

@@ -27,7 +27,7 @@ class Objectives(Frozen):
 class Gate(Frozen):
     """A point where a human must agree. Before the first change one always stands; a gate says who and for how long."""
 
-    before: Literal["fence", "promote", "switch"]
+    before: Literal["fence", "promote"]
     approvers: tuple[str, ...] = ()
     timeout: Seconds = 900.0
     on_timeout: Literal["abort", "escalate"] = "abort"

@@ -265,7 +265,7 @@ BROKEN: dict[str, tuple[str, list[str]]] = {
     ),
     "gate before something else": (
         VALID + "gates:\n  - {before: coffee}\n",
-        ["25:6: VALUE input should be 'fence', 'promote' or 'switch'"],
+        ["25:6: VALUE input should be 'fence' or 'promote'"],
     ),
     "gate with a list of one text": (
         VALID + "gates:\n  - {before: fence, approvers: ann}\n",
