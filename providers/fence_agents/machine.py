@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
 from orchestrator.domain.catalog import NoSettings
@@ -42,8 +43,10 @@ class Machine:
 
     def observe(self) -> Reading:
         """The power as the fencing device reads it; where a `uuid` is declared, of the device that has it."""
-        identity = self._identity(self._place.status_timeout)
-        ended = self._agent("status", self._place.status_timeout)
+        with ThreadPoolExecutor(1) as beside:  # two questions to a device, each of which may take its time
+            asked = beside.submit(self._identity, self._place.status_timeout)
+            ended = self._agent("status", self._place.status_timeout)
+            identity = asked.result()
         power = self._power(ended)
         return Reading(
             states=(Power(power=power),),
@@ -63,7 +66,8 @@ class Machine:
         if not isinstance(desired, Power):
             msg = f"{self.authority} sets power and cannot make it {desired}"
             raise Misconfigured(msg)
-        self._identity(min(self._place.status_timeout, call.remaining))
+        if observed.identity is None:  # else it was confirmed a moment ago
+            self._identity(min(self._place.status_timeout, call.remaining))
         path = self._path()
         timeout = min(self._place.timeout, call.remaining)
         call.guard()
