@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from contextlib import suppress
 
 from orchestrator.domain.errors import (
@@ -24,6 +26,8 @@ from providers.postgresql.upstream import Upstream, slot_name
 
 _READ_SECONDS = 4.0
 _REQUEST_SECONDS = 10.0
+_CATCHING_UP, _CATCHING_UP_SECONDS = 4, 0.05
+"""A standby is often a few bytes behind for an instant. One that still is after so many looks lags."""
 _PEER_SECONDS = 0.5
 """A peer that may be dark costs an observation no more than this: it is asked for a confirmation only."""
 
@@ -53,6 +57,11 @@ class Server:
         try:
             with self._endpoint.session(_READ_SECONDS) as session:
                 row = session.row(reading.SERVER)
+                for _ in range(_CATCHING_UP):
+                    if row["receiver"] != "streaming" or row["last_contact_at"] is not None:
+                        break
+                    time.sleep(_CATCHING_UP_SECONDS)
+                    row = session.row(reading.SERVER)
         except Unreachable as unreachable:
             if not self._endpoint.refuses():
                 raise
