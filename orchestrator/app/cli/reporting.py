@@ -42,9 +42,9 @@ def report(name: str | None = None, /, *, output: Output = "text", flags: Flags 
     return ExitCode.DONE
 
 
-def written(record: ExecutionRecord, folder: Path) -> Path:
-    """The page of the report, written beside its other formats."""
-    return reports.write(record, folder).html_file
+def written(record: ExecutionRecord, folder: Path, *, authenticated: bool = False) -> Path:
+    """The page of the report, written beside its other formats. `authenticated`: we know who approved."""
+    return reports.write(record, folder, authenticated=authenticated).html_file
 
 
 def _list(journal: SqliteJournal, output: Output) -> ExitCode:

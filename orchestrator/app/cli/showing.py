@@ -177,7 +177,7 @@ class Story:
         console.print("  [dim]The client honours the name's TTL of 1 s: that is part of each outage.[/]")
         console.print(f"  objective            RPO {show(rpo)}: [bold]{'met' if within else 'MISSED'}[/]\n")
         for ended in self.ended:
-            page = written(archive.find(journal, ended.result.report), self.settings.reports)
+            page = written(archive.find(journal, ended.result.report), self.settings.reports, authenticated=True)
             console.print(f"  {ended.result.report:8} report  {page}", soft_wrap=True)
             console.print(f"  {'':8} UI      {ended.link}", soft_wrap=True, style="dim")
         return ExitCode.DONE if within else ExitCode.OBJECTIVE_MISSED
