@@ -1,7 +1,8 @@
 """What a failover and a switchover cost through Tideover, against the same done by hand, on the lab.
 
-Forced: the primary's host is dead; from the approval, as it is sent, to the first commit on the new primary. The floor
-is what nobody can do without: `fence_ipmilan` has cut the power and read it back, `pg_promote`, the first commit.
+Forced: the primary's host is dead, while its power controller reads `on`; from the approval, as it is sent, to the
+first commit on the new primary. The floor is what nobody can do without: `fence_ipmilan` has cut the power and read it
+back, `pg_promote`, the first commit.
 Planned: how long a client that commits through the floating address is not served. The floor is a fast stop, the
 replay of what was written, then the promotion and the address.
 
@@ -64,7 +65,7 @@ class FirstCommit(threading.Thread):
 def one_dead(template: Path) -> Iterator[tuple[Lab, FirstCommit]]:
     """A lab whose primary's host is dead, and somebody who wants to commit on the other."""
     with Lab(template) as lab:
-        Faults(lab).kill_host("pg-a")
+        Faults(lab).crash_host("pg-a")
         waiting = FirstCommit(lab.databases["pg-b"])
         waiting.start()
         yield lab, waiting
