@@ -149,24 +149,27 @@ async def test_a_second_start_is_refused_with_the_holders_name(stage: Stage) -> 
 
 
 @asynccontextmanager
-async def _terminated(stage: Stage, resource: str, point: str) -> AsyncIterator[None]:
+async def _terminated(stage: Stage, resource: str, point: str, *, mended: bool = True) -> AsyncIterator[None]:
     """A failover that was ended in the UI without a word, while its request hung at the point; then all is mended."""
     handle = await _held(stage, resource, point)
     await handle.terminate("somebody clicked")
     with pytest.raises(WorkflowFailureError) as caught:
         await handle.result()
     assert isinstance(caught.value.cause, TerminatedError)
-    stage.world.mend()
+    if mended:
+        stage.world.mend()
     yield
 
 
 @pytest.mark.parametrize("resource", [FENCE, PROMOTE])
 @pytest.mark.parametrize("point", ["before", "sent", "done"])
 async def test_the_next_execution_inherits_what_a_terminated_one_left(stage: Stage, resource: str, point: str) -> None:
-    async with stage.worker(), _terminated(stage, resource, point):
+    async with stage.worker(), _terminated(stage, resource, point, mended=False):
         assert stage.ledger.record().execution is not None
         again = await stage.failover()
         now = await stage.approved(again)
+        await until(lambda: stage.ledger.record().epoch == 2)  # from here on the guard stops what still hangs
+        stage.world.mend()
         assert now.plan is not None
         assert now.state is not None
         (told,) = [str(finding) for finding in judge(now.plan, now.state) if finding.component == stage.group]
