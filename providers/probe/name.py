@@ -40,7 +40,7 @@ class NameProbe:
         return Reading(
             states=(Running(running=_same(self._settings.answer) in map(_same, answers)),),
             authority=f"the resolver {', '.join(str(server) for server in resolver.nameservers)}",
-            facts={"answers": ", ".join(answers) or "none"},
+            facts={"answers": ", ".join(sorted(answers)) or "none"},
         )
 
     def apply(self, desired: State, observed: Reading, call: Call) -> None:

@@ -16,7 +16,7 @@ import pytest
 from orchestrator.app.cli.exits import ExitCode
 from tests.app.demo_directory import demo_directory
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("demo")]
 
 TIDEOVER = (sys.executable, "-m", "orchestrator.app.cli")
 LIMIT = 300.0
@@ -29,7 +29,7 @@ class Demo:
         argv = [*TIDEOVER, "demo", "--keep", "--dir", str(directory)]
         self.process = subprocess.Popen(argv, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.directory, self.cwd, self.progress = directory, cwd, ""
-        self._reader = threading.Thread(target=self._read_progress)
+        self._reader = threading.Thread(target=self._read_progress, daemon=True)
         self._reader.start()
         self.said = self._told()
 
@@ -49,9 +49,13 @@ class Demo:
     def end(self) -> None:
         """It is gone, whatever happened."""
         if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-        self._reader.join()
+            self.process.send_signal(signal.SIGINT)
+            try:
+                self.process.wait(60)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        self._reader.join(60)
 
     def _told(self) -> str:
         killer = threading.Timer(LIMIT, self.process.kill)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -16,7 +17,7 @@ import pytest
 
 from orchestrator.app.demo import binaries, cluster
 from orchestrator.app.demo.account import Account, database_account
-from orchestrator.app.demo.cluster import ADMIN, REPLICATION, Cluster, Server
+from orchestrator.app.demo.cluster import ADDRESSES, ADMIN, REPLICATION, Cluster, Server
 from orchestrator.app.demo.errors import DemoFailed
 from orchestrator.app.demo.host import Host
 from orchestrator.domain.catalog import NoSettings, Site
@@ -110,6 +111,26 @@ def test_a_directory_that_the_account_may_not_enter_is_refused(tmp_path: Path) -
         cluster.build(tmp_path / "hosts")
 
 
+def test_a_reserved_port_is_nobody_elses_until_it_is_given_back() -> None:
+    with cluster.reserved_port(ADDRESSES) as port:
+        with cluster.reserved_port(ADDRESSES, port) as other:
+            assert other != port
+        for _ in range(2):  # a server comes, goes, and comes back
+            with socket.create_server((ADDRESSES[1], port)) as server:
+                socket.create_connection((ADDRESSES[1], port)).close()
+                server.accept()[0].close()
+
+
+def test_a_server_that_does_not_start_says_why(built: Cluster) -> None:
+    right = built.right
+    right.stop()
+    try:
+        with socket.create_server((right.address, right.port)), pytest.raises(DemoFailed, match="could not bind"):
+            right.start()
+    finally:
+        right.start()
+
+
 # Power
 
 
@@ -139,7 +160,7 @@ def test_nothing_starts_while_the_power_is_off(built: Cluster, left: Server) -> 
 
 def test_a_start_that_races_with_power_off_leaves_nothing_running(built: Cluster, left: Server) -> None:
     def start() -> None:
-        with suppress(subprocess.CalledProcessError):  # it may come through or not; what counts is what is left
+        with suppress(DemoFailed):  # it may come through or not; what counts is what is left
             left.start()
 
     for delay in (0.0, 0.002, 0.005, 0.01, 0.02, 0.05):

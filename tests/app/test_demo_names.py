@@ -41,7 +41,7 @@ def zone(api: str) -> HostedZone:
 
 @pytest.fixture
 def port(zone: HostedZone) -> int:
-    chosen = free_port([LOOPBACK], 0)
+    chosen = free_port([LOOPBACK])
     demo_dns.serve(zone, chosen)
     return chosen
 
@@ -141,7 +141,7 @@ def test_what_is_not_there(port: int, name: str, kind: str, rcode: int, negative
 def test_no_stale_address_is_given_when_the_api_is_gone(zone: HostedZone) -> None:
     query = dns.message.make_query(RECORD, "A")
     assert demo_dns.answer(query, zone).answer
-    zone.client = route53.connect(f"http://{LOOPBACK}:{free_port([LOOPBACK], 0)}")
+    zone.client = route53.connect(f"http://{LOOPBACK}:{free_port([LOOPBACK])}")
     time.sleep(FRESH * 1.5)
     assert demo_dns.answer(query, zone).rcode() == dns.rcode.SERVFAIL
 
@@ -158,7 +158,7 @@ def test_the_client_keeps_an_answer_for_its_ttl_and_no_longer(zone: HostedZone, 
 
 def test_a_commit_that_fails_is_not_recorded_and_its_number_not_used_again(port: int) -> None:
     record = io.StringIO()
-    nobody_listens = free_port(["127.0.1.1"], 0)
+    nobody_listens = free_port(["127.0.1.1"])
     writer = Writer(RECORD, nobody_listens, "", resolver(port), record)
     assert [writer.commit() for _ in range(3)] == [False, False, False]
     assert record.getvalue() == ""

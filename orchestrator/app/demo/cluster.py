@@ -11,7 +11,8 @@ import secrets
 import socket
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,6 +29,8 @@ PORT = 54320
 NAMES = ("pg-left", "pg-right")
 SLOT = "pg_right"
 ADMIN, REPLICATION = "postgres", "replicator"
+
+_LAST_WORDS = 5
 
 _SHARED_SETTINGS = """\
 # The same on both hosts, because pg_rewind and pg_basebackup copy it; what differs stands beside the data directory.
@@ -112,9 +115,18 @@ class Server:
         return done.stdout
 
     def start(self) -> None:
-        """The server runs and takes connections."""
+        """The server runs and takes connections. Raises DemoFailed with the last lines of its log."""
         # The server inherits stdout from pg_ctl unless it has a log of its own; a pipe would then never end.
-        self.run("pg_ctl", "start", "-w", "-s", "-D", str(self.host.data_directory), "-l", str(self.log))
+        try:
+            self.run("pg_ctl", "start", "-w", "-s", "-D", str(self.host.data_directory), "-l", str(self.log))
+        except subprocess.CalledProcessError as error:
+            said = " ".join(error.output.split())
+            raise DemoFailed(f"{self.name} did not start: {said} {self.log} ends with: {self._last_words()}") from error
+
+    def _last_words(self) -> str:
+        if not self.log.exists():
+            return "nothing"
+        return " | ".join(self.log.read_text(errors="replace").splitlines()[-_LAST_WORDS:])
 
     def stop(self) -> None:
         """The server was shut down cleanly."""
@@ -161,7 +173,7 @@ def build(
         msg = f"the user {account.name}, who runs PostgreSQL, may not go to {directory}: choose another directory"
         raise DemoFailed(msg)
     programs = (found or binaries.find()).usable_by(account, directory)
-    port = port or free_port(addresses, 0)
+    port = port or free_port(addresses)
     left, right = (
         Server(_host(directory / name, address, port, programs, account), address, port, account)
         for name, address in zip(NAMES, addresses, strict=True)
@@ -180,21 +192,35 @@ def build(
     return cluster
 
 
-def free_port(addresses: Sequence[str], preferred: int) -> int:
-    """A TCP port on which nobody listens on any of the addresses; the preferred one if possible (0: none is)."""
+@contextmanager
+def reserved_port(addresses: Sequence[str], preferred: int = 0) -> Iterator[int]:
+    """A TCP port of all the addresses that is nobody else's inside the block; the preferred one if it is free.
+
+    A server that sets SO_REUSEADDR, as PostgreSQL and Python's do, can listen on it and come back to it.
+    Raises DemoFailed where the addresses have no port in common that is free.
+    """
     for candidate in (preferred, *(0 for _ in range(20))):
-        port = candidate
-        try:
-            for address in addresses:
-                with socket.socket() as probe:
-                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                    probe.bind((address, port))
-                    port = probe.getsockname()[1]
-        except OSError:
-            continue
-        return port
+        with ExitStack() as held:
+            port = candidate
+            try:
+                for address in addresses:
+                    holder = held.enter_context(socket.socket())
+                    holder.bind((address, port))
+                    # Only now: one that may be shared from the start is also given to whoever else asks like this.
+                    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    port = holder.getsockname()[1]
+            except OSError:
+                continue
+            yield port
+            return
     msg = f"no port is free on all of {', '.join(addresses)}: is 127.0.0.0/8 on this machine's loopback interface?"
     raise DemoFailed(msg)
+
+
+def free_port(addresses: Sequence[str]) -> int:
+    """A TCP port that was free on all the addresses an instant ago."""
+    with reserved_port(addresses) as port:
+        return port
 
 
 def _host(directory: Path, address: str, port: int, programs: binaries.Binaries, account: Account) -> Host:

@@ -27,7 +27,7 @@ from psycopg.rows import TupleRow
 
 from orchestrator.app.demo import binaries, runbook, writer
 from orchestrator.app.demo.account import database_account
-from orchestrator.app.demo.cluster import ADDRESSES, ADMIN, PORT, Cluster, Server, build, free_port
+from orchestrator.app.demo.cluster import ADDRESSES, ADMIN, PORT, Cluster, Server, build, reserved_port
 from orchestrator.app.demo.errors import DemoFailed
 from orchestrator.app.demo.premises import claimed
 from orchestrator.app.demo.processes import Program
@@ -75,7 +75,7 @@ class DemoWorld:
             found = binaries.find()
             self._progress(f"PostgreSQL {found.version} from {found.directory}")
             names = self._start_dns(starting)
-            port = free_port(ADDRESSES, self._preferred_port)
+            port = starting.enter_context(reserved_port(ADDRESSES, self._preferred_port))
             self.cluster = build(hosts, port=port, slot=slot_name(SITES[1]), found=found)
             starting.callback(self.cluster.kill)
             left, right = self.cluster.servers
@@ -153,7 +153,7 @@ class DemoWorld:
 
     def _start_dns(self, starting: ExitStack) -> Program:
         """Begun early: its imports take longer than the databases."""
-        api, self.dns_port = free_port([LOOPBACK], 0), free_port([LOOPBACK], 0)
+        api, self.dns_port = (starting.enter_context(reserved_port([LOOPBACK])) for _ in range(2))
         self.environment = {"AWS_ENDPOINT_URL": f"http://{LOOPBACK}:{api}", "AWS_EC2_METADATA_DISABLED": "true"}
         given = {"zone": ZONE, "record": RECORD, "address": ADDRESSES[0], "ttl": TTL, "api": api}
         options = [part for name, value in given.items() for part in (f"--{name}", str(value))]
