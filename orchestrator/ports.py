@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from pydantic import BaseModel
 
@@ -48,6 +48,17 @@ class Resource(Protocol):
 
     def apply(self, desired: State, observed: Reading, call: Call) -> None:
         """Ask the world to change. Returning means accepted, not done. Raises ProviderError or GuardRefused."""
+
+
+@runtime_checkable
+class Inspected(Protocol):
+    """What a resource may have beside: a look for what a recovery will trip over later. Only checks ask for it."""
+
+    def hazards(self) -> tuple[str, ...]:
+        """What would make a later recovery unsafe and is too slow to read each time: one line each, with the way out.
+
+        No side effect. Raises ProviderError where it cannot be looked at; the reading stands nevertheless.
+        """
 
 
 @dataclass(frozen=True)

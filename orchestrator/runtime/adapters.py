@@ -12,7 +12,7 @@ from orchestrator.domain.catalog import Catalog
 from orchestrator.domain.errors import Doubtful, Misconfigured, NotFoundLocally, TideoverError
 from orchestrator.domain.plan import ResourceSpec
 from orchestrator.domain.world import Reading, State
-from orchestrator.ports import Binding, Call, Credentials, Resource
+from orchestrator.ports import Binding, Call, Credentials, Inspected, Resource
 
 
 class Adapters:
@@ -64,6 +64,17 @@ class _Contained:
         """What the adapter does. Raises ProviderError or GuardRefused and nothing else."""
         try:
             self._inner.apply(desired, observed, call)
+        except TideoverError:
+            raise
+        except Exception as error:  # noqa: BLE001 -- whatever an SDK or a bug raises
+            raise Doubtful(self._unforeseen(error)) from None
+
+    def hazards(self) -> tuple[str, ...]:
+        """What the adapter sees coming; nothing where it does not look ahead. Raises ProviderError and nothing else."""
+        if not isinstance(self._inner, Inspected):
+            return ()
+        try:
+            return self._inner.hazards()
         except TideoverError:
             raise
         except Exception as error:  # noqa: BLE001 -- whatever an SDK or a bug raises

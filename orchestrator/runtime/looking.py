@@ -10,7 +10,7 @@ from orchestrator.domain.ensure import POLL
 from orchestrator.domain.errors import ProviderError
 from orchestrator.domain.state import Condition, ReadError, met
 from orchestrator.domain.world import Reading
-from orchestrator.ports import Resource
+from orchestrator.ports import Inspected, Resource
 
 READS = 2
 """How often a check reads a resource that does not answer."""
@@ -47,12 +47,24 @@ def look_until(
 
 
 def read(build: Callable[[], Resource]) -> Reading | ReadError:
-    """A reading of the resource that `build` makes, or why there is none."""
+    """A reading of the resource that `build` makes, with its hazards among the warnings, or why there is none."""
     for left in reversed(range(READS)):
         try:
-            return build().observe()
+            resource = build()
+            reading = resource.observe()
         except ProviderError as error:
             if error.retryable and left:
                 continue
             return ReadError(error=type(error).__name__, why=str(error), lasting=not error.retryable)
+        return reading.model_copy(update={"warnings": (*reading.warnings, *_hazards(resource))})
     raise AssertionError
+
+
+def _hazards(resource: Resource) -> tuple[str, ...]:
+    """What the resource itself sees coming; that it could not be looked at is one of them."""
+    if not isinstance(resource, Inspected):
+        return ()
+    try:
+        return resource.hazards()
+    except ProviderError as error:
+        return (f"what would make a later recovery unsafe could not be looked at: {error}",)
