@@ -13,6 +13,7 @@ from providers.postgresql.spec import PostgresqlPlace
 
 _LOOK_SECONDS = 5.0
 _SCRIPT = files("providers.postgresql").joinpath("on_host.sh").read_text()
+_AT_BOOT = files("providers.postgresql").joinpath("at_boot.sh").read_text()
 _REFUSALS: dict[int, type[ProviderError]] = {20: WrongIdentity, 21: Conflict, 22: Misconfigured}
 _UNFINISHED = ("did not start in time", "does not shut down")  # pg_ctl's words when its wait is over
 
@@ -69,6 +70,14 @@ class Found:
 
 
 @dataclass(frozen=True)
+class Starter:
+    """What starts a server when its machine boots: a unit, or a script of init; and the command that ends it."""
+
+    name: str
+    mend: str
+
+
+@dataclass(frozen=True)
 class DataDirectory:
     """One server's data directory, on the machine that holds it."""
 
@@ -88,6 +97,14 @@ class DataDirectory:
         if "Database system identifier" not in stripped:
             raise Misconfigured(f"{self}: pg_controldata says nothing: {done.complaint}")
         return Found(pairs.get("running") != "no", "latched" in pairs, "broken" in pairs, stripped)
+
+    def at_boot(self) -> tuple[Starter, ...]:
+        """What would start a server on these files when the machine boots; nothing is changed."""
+        argv = ["sh", "-c", _AT_BOOT, "at_boot", self.path, self.place.config_file or ""]
+        done = self.host.run(argv, timeout=_LOOK_SECONDS)
+        if done.code != 0:
+            raise Misconfigured(f"{self}: what starts it at boot cannot be told: {done.complaint}")
+        return tuple(Starter(*line.split("\t", 1)) for line in done.stdout.splitlines() if "\t" in line)
 
     def stop(self, server_process: int, call: Call) -> None:
         """The server was shut down cleanly and cannot come back as a primary by itself.

@@ -82,6 +82,20 @@ class Server:
             case _:
                 raise Misconfigured(f"{self._endpoint}: a PostgreSQL server has no state {desired}")
 
+    def hazards(self) -> tuple[str, ...]:
+        """What starts it when its machine boots (I9). A standby counts: the next failover may make it the old primary.
+
+        `standby.signal` is no help: a server that was fenced by its power went down without it.
+        """
+        if self._place.data_directory is None:
+            return ()
+        data = self._data()
+        return tuple(
+            f"{starter.name} starts it when its machine boots: fenced by power in a failover and powered on again, it"
+            f" would come up as a second writable primary; on {data.host}: {starter.mend}"
+            for starter in data.at_boot()
+        )
+
     # observing
 
     def _observe_files(self, unreachable: Unreachable) -> Reading:
@@ -158,7 +172,10 @@ class Server:
         if site not in self._peers:
             raise Misconfigured(f"{self._endpoint}: there is no other site {site} to replicate from")
         if observed.state("role") == Role(role="primary"):
-            raise Conflict(f"{self._endpoint}: is a running primary; stop it before it is rebuilt as a standby")
+            by_hand = f"its unit, or pg_ctl stop -m fast -D {self._place.data_directory}"
+            raise Conflict(
+                f"{self._endpoint}: is a running primary; stop it before it is rebuilt ({by_hand}), and retry"
+            )
         data, upstream, slot = self._data(), self._peers[site], slot_name(self._site)
         upstream.prepare(slot, observed.identity, call)
         if observed.state("role") == Role(role="standby"):
