@@ -18,15 +18,17 @@ import pytest
 
 from orchestrator.domain.checks import CheckFinding, judge
 from orchestrator.domain.engine import fold, start
-from orchestrator.domain.errors import Misconfigured
+from orchestrator.domain.errors import Conflict, Misconfigured
 from orchestrator.domain.ledger import Execution, GroupRecord
 from orchestrator.domain.plan import PlanMode
 from orchestrator.domain.state import Checked
+from orchestrator.domain.world import ReplicatesFrom, Role
 from orchestrator.runtime import looking
 from orchestrator.runtime.host import SSH_CONFIG_VARIABLE
 from providers.postgresql.server import Server
 from tests.domain import runbooks
 from tests.postgres import Pair, postgresql_pair
+from tests.providers.contract import RecordedCall, settle
 from tests.ssh import Sshd
 
 NEEDED = ("/usr/bin/systemctl", "/usr/bin/pg_conftool", "/usr/lib/systemd/system/postgresql@.service")
@@ -92,7 +94,14 @@ def built() -> Iterator[Pair]:
 
 
 @pytest.fixture
-def machine(built: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
+def pair(built: Pair) -> Pair:
+    if not built.pristine:
+        built.reset()
+    return built
+
+
+@pytest.fixture
+def machine(pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
     for needed in NEEDED:
         if not Path(needed).exists():
             raise RuntimeError(f"{needed} is {INSTALL}")
@@ -104,7 +113,7 @@ def machine(built: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     monkeypatch.setenv(SSH_CONFIG_VARIABLE, str(sshd.config))
     sshd.start()
     try:
-        yield Machine(etc, sshd, built)
+        yield Machine(etc, sshd, pair)
     finally:
         sshd.stop()
 
@@ -308,3 +317,24 @@ def test_a_machine_that_cannot_be_looked_at_costs_a_warning_and_no_reading(machi
     assert (found.level, found.site) == ("warns", "left")
     assert "could not be looked at" in found.text
     assert "no SSH connection" in found.text
+
+
+# ---- when the machine came up with it nevertheless
+
+
+def test_an_old_primary_that_came_up_writable_is_not_rebuilt_until_it_is_stopped_as_it_says(pair: Pair) -> None:
+    pair.pristine = False
+    old, new = pair.resource("az-a"), pair.resource("az-b")
+    pair.at("az-a").host.kill()
+    new.apply(Role(role="primary"), new.observe(), RecordedCall())
+    settle(new, Role(role="primary"))
+    pair.at("az-a").start()
+    pair.sql("az-a", "create table written_by_a_stray_client ()")
+    with pytest.raises(Conflict, match="is a running primary; stop it before it is rebuilt") as refused:
+        old.apply(ReplicatesFrom(site="az-b"), old.observe(), RecordedCall())
+    assert pair.sql("az-a", "select to_regclass('written_by_a_stray_client')::text") == [("written_by_a_stray_client",)]
+    program, *arguments = str(refused.value).partition("(its unit, or ")[2].partition(")")[0].split()
+    pair.at("az-a").run(program, *arguments)
+    old.apply(ReplicatesFrom(site="az-b"), old.observe(), RecordedCall())
+    settle(old, ReplicatesFrom(site="az-b"))
+    assert pair.sql("az-a", "select to_regclass('written_by_a_stray_client')::text") == [(None,)]
