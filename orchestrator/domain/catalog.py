@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict
 
+from orchestrator.domain.base import digest
 from orchestrator.domain.durations import Seconds
 from orchestrator.domain.world import Records
 
@@ -14,6 +15,12 @@ class Settings(BaseModel):
     """Base of every settings model in a spec: frozen, an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @property
+    def thing(self) -> str:
+        """What these keys name in the world. Two groups that name the same thing exclude each other (I6), so keys that
+        only say how it is handled do not belong here; by default all keys do."""
+        return digest(self.model_dump(mode="json"))[:16]
 
 
 class NoSettings(Settings):
@@ -35,6 +42,11 @@ class DnsSettings(Settings):
     zone: str
     record: str
     ttl: Seconds
+
+    @property
+    def thing(self) -> str:
+        """The name."""
+        return self.record.rstrip(".").lower()
 
 
 class DnsPlace(Settings):
@@ -68,8 +80,8 @@ class ResourceType:
     name: str
     serves: str
     adapter: str
-    settings: type[BaseModel] = NoSettings
-    place: type[BaseModel] = NoSettings
+    settings: type[Settings] = NoSettings
+    place: type[Settings] = NoSettings
     selectors: frozenset[str] = frozenset()
     shared: bool = False
     compare_and_set: bool = False

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 from graphlib import TopologicalSorter
 
+from orchestrator.domain.base import digest
 from orchestrator.domain.catalog import Catalog, DnsPlace, DnsSettings
 from orchestrator.domain.component_types import TYPES, ComponentType
 from orchestrator.domain.errors import RunbookInvalid
 from orchestrator.domain.findings import unknown
-from orchestrator.domain.plan import Kind, Plan, PlanMode, ResourceSpec, Step, Want, digest
+from orchestrator.domain.plan import Kind, Plan, PlanMode, ResourceSpec, Step, Want
 from orchestrator.domain.resolving import Resolution, resolve
 from orchestrator.domain.runbook import Gate, Runbook
 from orchestrator.domain.world import Holder, Power, ReplicatesFrom, Role, Running, State, Strength

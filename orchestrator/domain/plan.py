@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from functools import cached_property
 from typing import Any, Literal
 
-from orchestrator.domain.base import Frozen
+from orchestrator.domain.base import Frozen, digest
 from orchestrator.domain.catalog import Site
 from orchestrator.domain.runbook import Gate, Mode, Objectives
 from orchestrator.domain.world import Power, Role, Running, State, Strength
@@ -30,10 +28,14 @@ SAFETY: frozenset[Kind] = frozenset({"check", "approve", "fence", "stop", "measu
 
 
 class ResourceSpec(Frozen):
-    """One resource as the plan knows it: enough to build its adapter anywhere, and nothing secret (I14)."""
+    """One resource as the plan knows it: enough to build its adapter anywhere, and nothing secret (I14).
+
+    `thing`: what it is in the world, the same in every runbook that names it (I6).
+    """
 
     id: str
     type: str
+    thing: str
     component: str
     site: str | None
     settings: dict[str, Any]
@@ -127,9 +129,3 @@ class Plan(Frozen):
     def hash(self) -> str:
         """The first 12 hex digits of the digest: what an approval must name."""
         return self.digest[:12]
-
-
-def digest(value: Any) -> str:
-    """SHA-256 in hex over `value` as canonical JSON: the order of keys does not matter."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()

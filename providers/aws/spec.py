@@ -24,11 +24,21 @@ class InstancePlace(Settings):
     machine: InstanceId
     name_tag: str | None = None
 
+    @property
+    def thing(self) -> str:
+        """The instance."""
+        return self.machine
+
 
 class AddressSettings(Settings):
     """The elastic IP, by the ID of its allocation (an address can be released and given to someone else)."""
 
     allocation: AllocationId
+
+    @property
+    def thing(self) -> str:
+        """The allocation."""
+        return self.allocation
 
 
 class AddressPlace(Settings):

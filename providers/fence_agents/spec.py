@@ -15,6 +15,7 @@ IPMI_AGENTS = frozenset(
 )
 
 _OURS = frozenset({"action", "option"})
+_NAMES_THE_MACHINE = ("ip", "ipaddr", "ipport", "plug", "port", "uuid", "nodename")
 _SECRET = frozenset({"password", "passwd", "passphrase", "snmp_priv_passwd", "hexadecimal_kg"})
 
 
@@ -46,6 +47,12 @@ class MachinePlace(Settings):
     uuid: str | None = None
     timeout: Seconds = Field(default=40.0, gt=0)
     status_timeout: Seconds = Field(default=15.0, gt=0)
+
+    @property
+    def thing(self) -> str:
+        """The device and the outlet: the agents have many names for one, and options that only say how to talk."""
+        named = [f"{key}={self.options[key]}" for key in _NAMES_THE_MACHINE if key in self.options]
+        return ",".join(named) or super().thing
 
     @field_validator("options")
     @classmethod

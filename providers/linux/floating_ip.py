@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.domain.errors import Misconfigured, ProviderError, Unreachable
+from orchestrator.domain.errors import Doubtful, Misconfigured, ProviderError, Unreachable
 from orchestrator.domain.world import Holder, Reading, State
 from orchestrator.ports import Binding, Call
 from orchestrator.runtime.host import Host
@@ -123,8 +123,8 @@ class FloatingIp:
     def _release(self, site: str, call: Call, *, may_be_dark: bool) -> None:
         try:
             self._change(site, f"give up {self._address.ip}", _RELEASE, [str(self._address.ip)], call)
-        except Unreachable:  # it went dark just now: no reason to leave the address there, where nobody reaches it
-            if not may_be_dark:
+        except (Unreachable, Doubtful):  # it went dark just now: no reason to leave the address where nobody reaches it
+            if not may_be_dark or self._hosts[site].answers(_DARK_SECONDS):
                 raise
 
     def _change(self, site: str, what: str, script: str, words: list[str], call: Call) -> None:

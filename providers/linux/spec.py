@@ -14,6 +14,11 @@ class FloatingIpSettings(Settings):
 
     address: IPv4Interface
 
+    @property
+    def thing(self) -> str:
+        """The address, whatever its prefix."""
+        return str(self.address.ip)
+
 
 class FloatingIpPlace(Settings):
     """The keys under `at: <site>:`. ssh: OpenSSH destination of the host; not given: this machine."""

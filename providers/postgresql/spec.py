@@ -42,6 +42,11 @@ class PostgresqlPlace(Settings):
     bin_directory: str | None = None
     config_file: str | None = None
 
+    @property
+    def thing(self) -> str:
+        """Where the server listens."""
+        return f"{self.host}:{self.port}"
+
 
 LATE_EFFECT = 600.0
 """Seconds. A statement that reached the server runs at once, a command over SSH is ended by the far side at its limit

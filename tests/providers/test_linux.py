@@ -6,6 +6,7 @@ import os
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from ipaddress import IPv4Interface
@@ -19,7 +20,7 @@ from orchestrator.domain.world import Holder
 from orchestrator.ports import Binding
 from orchestrator.runtime.host import SSH_CONFIG_VARIABLE, Completed, Host
 from providers.linux.errors import BY_COMPLAINT, complained
-from providers.linux.floating_ip import FloatingIp
+from providers.linux.floating_ip import _RELEASE, FloatingIp
 from providers.linux.spec import FloatingIpPlace, FloatingIpSettings
 from tests.providers.contract import RecordedCall, ResourceContract, settle
 from tests.ssh import Sshd
@@ -209,6 +210,29 @@ def test_a_dark_site_does_not_stop_the_move(harness: AddressHarness) -> None:
     assert any("site-a and site-b at once" in warning for warning in both.warnings)
     harness.resource.apply(harness.goal, both, RecordedCall())
     assert harness.look() == settle(harness.resource, harness.goal).state("holder") == harness.goal
+
+
+def test_a_host_that_dies_while_it_gives_the_address_up_does_not_stop_the_move(harness: AddressHarness) -> None:
+    """As when it is fenced at that moment: what it was asked is in doubt, and nobody can ask it any more."""
+    lan, before = harness.lan, harness.resource.observe()
+    freeze = f"ip() {{ exec sleep 60; }}; {_RELEASE}"
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(1) as pool:
+        patch.setattr("providers.linux.floating_ip._RELEASE", freeze)  # the far side hangs where the power went
+        moving = pool.submit(harness.resource.apply, harness.goal, before, RecordedCall())
+        time.sleep(2)
+        lan.plug("a", plugged=False)
+        moving.result(timeout=20)
+    assert harness.resource.observe().state("holder") == harness.goal
+    assert lan.ping()
+
+
+def test_a_host_that_answers_and_does_not_say_what_came_of_it_stops_the_move(harness: AddressHarness) -> None:
+    before = harness.resource.observe()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("providers.linux.floating_ip._RELEASE", "kill -9 $PPID; sleep 1")
+        with pytest.raises(Doubtful):
+            harness.resource.apply(harness.goal, before, RecordedCall())
+    assert harness.look() == harness.start
 
 
 def test_nothing_is_given_up_for_a_target_that_is_dark(harness: AddressHarness) -> None:

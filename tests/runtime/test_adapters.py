@@ -78,7 +78,7 @@ def adapters(environment: Mapping[str, str] | None = None) -> Adapters:
 
 def spec(type_: str, **more: Any) -> ResourceSpec:
     fields = {"settings": {}, "places": {"left": {"port": 7}}, "sites": {}, **more}
-    return ResourceSpec(id="db@left:x", type=type_, component="db", site="left", **fields)
+    return ResourceSpec(id="db@left:x", type=type_, thing="x", component="db", site="left", **fields)
 
 
 def test_an_adapter_gets_validated_settings_and_resolved_secrets() -> None:

@@ -157,6 +157,52 @@ def test_two_groups_never_change_one_thing_at_the_same_time(journal: SqliteJourn
     assert claimed(theirs, named(demo, "other"), 7).epoch == 1
 
 
+def held(journal: SqliteJournal, name: str) -> set[str]:
+    return {key for key, (holder, _) in journal.read("held/").items() if holder == name}
+
+
+def test_a_record_is_one_thing_however_a_runbook_handles_it(journal: SqliteJournal) -> None:
+    slower = runbooks.SHOP.replace("ttl: 5s", "ttl: 30s").replace("record: db.shop.test", "record: DB.shop.test.")
+    mine, theirs = (
+        runbooks.planned(runbooks.runbook(text), "forced", "right").model_copy(update={"journal": journal.id})
+        for text in (runbooks.SHOP, slower)
+    )
+    only_the_name = tuple(step for step in theirs.steps if step.component == "name")
+    theirs = theirs.model_copy(update={"group": "other", "steps": only_the_name})
+    claimed(Group(journal, "demo"), mine)
+    refused = Group(journal, "other").claim(theirs, execution(7, theirs), holder_is_gone=False)
+    assert isinstance(refused, str)
+    assert "rfc2136.record/db.shop.test is in use by the group demo" in refused
+
+
+def test_what_is_in_doubt_is_held_beyond_the_end(journal: SqliteJournal, demo: Plan) -> None:
+    group = Group(journal, "demo")
+    claimed(group, demo)
+    group.enter(request(), demo.digest, "ann")
+    group.close(demo, 1, clean=False, detail={})
+    (key,) = held(journal, "demo")
+    assert key.startswith("held/fence_agents.machine/")
+    settled = group.claim(demo, execution(2, demo), False, {MACHINE: 1e9})
+    assert isinstance(settled, GroupRecord)
+    group.close(demo, 2, clean=True, detail={})
+    assert held(journal, "demo") == set()
+
+
+def test_a_plan_that_has_changed_since_a_terminate_lets_go_what_it_no_longer_changes(
+    journal: SqliteJournal, demo: Plan
+) -> None:
+    group, only_the_fence = Group(journal, "demo"), {MACHINE: demo.resources[MACHINE]}
+    smaller = demo.model_copy(update={"steps": demo.of_kind("fence"), "resources": only_the_fence})
+    claimed(group, demo, 1)
+    before = held(journal, "demo")
+    claimed(group, smaller, 2, gone=True)
+    assert held(journal, "demo") < before
+    claimed(group, demo, 3, gone=True)
+    group.enter(request(epoch=3), demo.digest, "ann")
+    claimed(group, smaller, 4, gone=True)
+    assert held(journal, "demo") == before, "nobody knows how far what is in doubt has come"
+
+
 def test_groups_without_a_thing_in_common_do_not_wait_for_each_other(journal: SqliteJournal, demo: Plan) -> None:
     claimed(Group(journal, "demo"), demo)
     shop = runbooks.planned(runbooks.runbook(runbooks.SHOP), "forced", "right")

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import ValidationError
 
-from orchestrator.domain.catalog import Catalog, ResourceType
+from orchestrator.domain.catalog import Catalog, ResourceType, Settings
 from orchestrator.domain.findings import Finding, check_model
 from orchestrator.domain.plan import ResourceSpec
 from orchestrator.domain.runbook import Component, Runbook
@@ -41,7 +41,7 @@ class Resolution:
         """Note that something is wrong at `path`."""
         self.findings.append(Finding(code=code, path=path, message=message))
 
-    def validate(self, model: type[BaseModel], value: Mapping[str, Any], path: Path, also: Iterable[str] = ()) -> None:
+    def validate(self, model: type[Settings], value: Mapping[str, Any], path: Path, also: Iterable[str] = ()) -> None:
         """Note every way in which `value` does not fit `model`. `also`: keys that the core reads at this place."""
         self.findings += check_model(model, value, path, also)[1]
 
@@ -57,14 +57,15 @@ class Resolution:
         return {k: v for k, v in component.at.get(site, {}).items() if k not in PLACE_KEYS or k in own}
 
     def add(self, spec: ResourceSpec) -> None:
-        """Keep a resource."""
-        self.specs[spec.id] = spec
+        """Keep a resource, whose keys are all known now."""
+        self.specs[spec.id] = spec.model_copy(update={"thing": self._thing(spec)})
 
     def spec(self, resource: str, kind: ResourceType, component: str, site: str | None, places: Places) -> ResourceSpec:
         """A resource of `kind`, without settings and credentials yet."""
         return ResourceSpec(
             id=resource,
             type=kind.name,
+            thing="",
             component=component,
             site=site,
             settings={},
@@ -73,3 +74,11 @@ class Resolution:
             late_effect=kind.late_effect,
             compare_and_set=kind.compare_and_set,
         )
+
+    def _thing(self, spec: ResourceSpec) -> str:
+        kind = self.catalog.get(spec.type)
+        model, keys = (kind.settings, spec.settings) if spec.site is None else (kind.place, spec.places[spec.site])
+        try:
+            return model.model_validate(keys).thing
+        except ValidationError:
+            return ""  # `validate` has noted why, and nothing is derived from it
