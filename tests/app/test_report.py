@@ -88,7 +88,7 @@ def test_missed_objectives_are_said() -> None:
     assert report.recovery.verdict is Verdict.MISSED
     assert report.loss.verdict is Verdict.UNPROVEN
     assert any("The RTO of 30 s was missed by" in caveat for caveat in report.caveats)
-    assert any("RPO of 5 s was lost is not proven" in caveat for caveat in report.caveats)
+    assert any("RPO of 10 s was lost is not proven" in caveat for caveat in report.caveats)
 
 
 def test_without_a_sign_of_life_the_outage_is_a_lower_bound() -> None:
