@@ -6,7 +6,7 @@ from orchestrator.domain.checks import current_loss
 from orchestrator.domain.ledger import conflict
 from orchestrator.domain.plan import Plan, Step
 from orchestrator.domain.state import ExecutionState, Status
-from orchestrator.domain.world import Evidence
+from orchestrator.domain.world import Evidence, Reading, ReplicatesFrom
 
 
 def sufficient(step: Step, evidence: Evidence) -> str | None:
@@ -30,6 +30,19 @@ def closed(plan: Plan, state: ExecutionState, promote: Step) -> str | None:
         if lacking:
             return f"{step.id}: {lacking} (I2)"
     return conflict(state.record, promote.wants[0])
+
+
+def veto(plan: Plan, standby: Reading) -> str | None:
+    """Why a reading of the standby, made after the fence, contradicts it; None where it does not (I2).
+
+    That it replicates from the source is read only where the source has confirmed it then (see ReplicatesFrom): it is
+    alive, whatever the device that cut it off or the people who vouch for it say.
+    """
+    if standby.state("replicates_from") != ReplicatesFrom(site=plan.source):
+        return None
+    return (
+        f"{plan.source} is alive: it streams to the standby and says so itself (I2): cut it off, then retry, or abort"
+    )
 
 
 def fenced_at(plan: Plan, state: ExecutionState) -> float | None:

@@ -139,15 +139,22 @@ def _roles(plan: Plan, state: ExecutionState, component: str) -> Iterator[CheckF
         text = "was promoted by an execution that did not come to its end: this one goes on from there"
         yield CheckFinding(level="warns", component=component, site=plan.target, text=text)
     else:
-        yield from _failover_roles(plan, component, source, target)
+        yield from _failover_roles(plan, state, component)
 
 
-def _failover_roles(
-    plan: Plan, component: str, source: Reading | None, target: Reading | None
-) -> Iterator[CheckFinding]:
+def _nothing_to_move(plan: Plan, state: ExecutionState, component: str) -> str:
+    if not promoted_before(state, component, plan.target):
+        return "there is nothing to move"
+    go_on = f"tideover run {plan.group} --to {plan.target} --mode forced"
+    return f"an execution that did not come to its end promoted it; go on from there with `{go_on}`"
+
+
+def _failover_roles(plan: Plan, state: ExecutionState, component: str) -> Iterator[CheckFinding]:
+    source = state.readings.get(f"{component}@{plan.source}")
+    target = state.readings.get(f"{component}@{plan.target}")
     role = _role(target)
     if role == "primary":
-        yield _blocks(component, plan.target, "is primary already: there is nothing to move")
+        yield _blocks(component, plan.target, f"is primary already: {_nothing_to_move(plan, state, component)}")
     elif target and role != "standby":
         yield _blocks(component, plan.target, f"is {role}, not a standby: start it, or rebuild it with reprotect")
     down = _role(source) in (None, "stopped")  # crashed or shut down: what a forced failover is for
@@ -165,7 +172,8 @@ def _reprotect_roles(
     if primary and _role(primary) != "primary":
         yield _blocks(component, plan.source, f"is {_role(primary)}: there is no primary to rebuild {plan.target} from")
     if _role(old) == "primary":
-        yield _blocks(component, plan.target, "accepts writes: fence it first, and look which data is the right one")
+        text = "accepts writes as well: look which data is the right one, and stop the other server by hand"
+        yield _blocks(component, plan.target, text)
 
 
 def _ledger(plan: Plan, state: ExecutionState, component: str) -> Iterator[CheckFinding]:

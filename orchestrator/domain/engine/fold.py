@@ -133,7 +133,7 @@ def _judged(plan: Plan, state: ExecutionState, step: Step, reading: Reading) -> 
     served = step.component and step.site and promoted_before(state, step.component, step.site)
     if reading.state("role") != Role(role="standby") and not (served and reading.state("role") == Role(role="primary")):
         return f"{step.component} at {step.site} is no standby any more: {_states(reading)}"
-    return barrier.too_much_lost(plan, state)
+    return barrier.veto(plan, reading) or barrier.too_much_lost(plan, state)
 
 
 def _issued(state: ExecutionState, event: Issued) -> ExecutionState:

@@ -1,0 +1,39 @@
+"""What opens the barrier is also what can close it again: a standby that the old primary still feeds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from orchestrator.domain.commands import Approve, Attest
+from orchestrator.domain.state import Human
+from tests.domain.exploring import states_on_the_way
+from tests.domain.rehearsal import Broken, Rehearsal, driven, folded
+from tests.domain.test_admission import REASON, waiting_on_the_fence
+
+
+def vouched(now: Rehearsal) -> Rehearsal:
+    """Two people vouch for the fence, and everything that follows has come about."""
+    for by in ("ann", "bob"):
+        now = driven(folded(now, Human(command=Attest(by=by, step="db.fence", reason=REASON), at=now.world.clock)))
+    return next((later for later in states_on_the_way(now) if later.state.waiting), list(states_on_the_way(now))[-1])
+
+
+def test_people_who_vouch_for_a_primary_that_lives_are_contradicted_by_it() -> None:
+    """I2"""
+    waiting = waiting_on_the_fence()
+    healed = replace(waiting, world=replace(waiting.world, cut=frozenset(), severed=False))
+    now = vouched(healed)
+    assert now.state.waiting
+    assert "left is alive: it streams to the standby and says so itself (I2)" in now.state.waiting.why
+    more = Approve(by="ann", to="right", plan=now.plan.hash, max_loss="1h")
+    again = driven(folded(now, Human(command=more, at=now.world.clock)))
+    last = list(states_on_the_way(again))[-1]
+    assert last.world.writable("db") == {"left"}, "accepting more loss does not help"
+
+
+def test_control_where_nobody_sees_the_primary_the_same_words_split_the_service() -> None:
+    """The weakest link is the people: from outside, a partition and a death look the same."""
+    with pytest.raises(Broken, match=r"I1: db is writable at \['left', 'right'\]"):
+        vouched(waiting_on_the_fence())
