@@ -15,7 +15,7 @@ from graphlib import TopologicalSorter
 from orchestrator.domain.base import digest
 from orchestrator.domain.catalog import Catalog, DnsPlace, DnsSettings
 from orchestrator.domain.component_types import TYPES, ComponentType
-from orchestrator.domain.errors import RunbookInvalid
+from orchestrator.domain.errors import NotFoundLocally, RunbookInvalid
 from orchestrator.domain.findings import unknown
 from orchestrator.domain.plan import Kind, Plan, PlanMode, ResourceSpec, Step, Want
 from orchestrator.domain.resolving import Resolution, resolve
@@ -46,10 +46,10 @@ BOOT_PATIENCE = 120.0
 def derive(runbook: Runbook, catalog: Catalog, to: str, mode: PlanMode, journal: str) -> Plan:
     """The plan that moves the service to the site `to`, or for `reprotect` rebuilds the standby there.
 
-    Raises RunbookInvalid where `to` is not one of the two sites or the runbook has findings.
+    Raises NotFoundLocally where `to` is not one of the two sites, and RunbookInvalid where the runbook has findings.
     """
     if to not in runbook.direction:
-        raise RunbookInvalid(f"{runbook.runbook}: " + unknown(to, runbook.direction, "site to move to"))
+        raise NotFoundLocally(f"{runbook.runbook}: " + unknown(to, runbook.direction, "site to move to"))
     resolution = resolve(runbook, catalog)
     if resolution.findings:
         raise RunbookInvalid(f"{runbook.runbook}: {resolution.findings[0]}")

@@ -102,7 +102,7 @@ def test_plan_of_a_broken_runbook_names_its_findings(broken: str, capsys: pytest
 
 
 def test_plan_to_an_unknown_site_names_the_near_one(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["plan", DEMO, "--to", "rigth"]) is ExitCode.FINDINGS
+    assert run(["plan", DEMO, "--to", "rigth"]) is ExitCode.USAGE
     assert "did you mean 'right'?" in capsys.readouterr().err
 
 

@@ -15,7 +15,7 @@ from orchestrator.app.registry import catalog
 from orchestrator.app.runbook_text import parse, read
 from orchestrator.domain.component_types import TYPES
 from orchestrator.domain.derivation import derive
-from orchestrator.domain.errors import RunbookInvalid
+from orchestrator.domain.errors import NotFoundLocally
 from orchestrator.domain.plan import Plan, PlanMode
 from orchestrator.domain.runbook import Runbook
 from orchestrator.domain.world import Role
@@ -351,7 +351,7 @@ def test_a_plan_comes_back_from_its_json_with_the_same_hash() -> None:
 
 
 def test_a_site_that_is_no_end_of_the_direction_is_refused_with_the_near_one() -> None:
-    with pytest.raises(RunbookInvalid, match="did you mean 'right'"):
+    with pytest.raises(NotFoundLocally, match="did you mean 'right'"):
         plan_of(runbooks.demo(), "forced", "rigth")
 
 
