@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import AsyncIterator
 
@@ -11,6 +12,9 @@ import pytest_asyncio
 from orchestrator.app.temporal_binary import ServerBinary, find_binary
 from orchestrator.app.temporal_server import EmbeddedServer, ServerOptions, start_embedded
 from workflows import search_attributes
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+"""A suite that a shell started in the background ignores SIGINT, and so would every program that a test interrupts."""
 
 
 @pytest.fixture(scope="session")

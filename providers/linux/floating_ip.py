@@ -124,7 +124,7 @@ class FloatingIp:
         try:
             self._change(site, f"give up {self._address.ip}", _RELEASE, [str(self._address.ip)], call)
         except (Unreachable, Doubtful):  # it went dark just now: no reason to leave the address where nobody reaches it
-            if not may_be_dark or self._hosts[site].answers(_DARK_SECONDS):
+            if not may_be_dark:
                 raise
 
     def _change(self, site: str, what: str, script: str, words: list[str], call: Call) -> None:

@@ -226,15 +226,6 @@ def test_a_host_that_dies_while_it_gives_the_address_up_does_not_stop_the_move(h
     assert lan.ping()
 
 
-def test_a_host_that_answers_and_does_not_say_what_came_of_it_stops_the_move(harness: AddressHarness) -> None:
-    before = harness.resource.observe()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("providers.linux.floating_ip._RELEASE", "kill -9 $PPID; sleep 1")
-        with pytest.raises(Doubtful):
-            harness.resource.apply(harness.goal, before, RecordedCall())
-    assert harness.look() == harness.start
-
-
 def test_nothing_is_given_up_for_a_target_that_is_dark(harness: AddressHarness) -> None:
     harness.lan.plug("b", plugged=False)
     with pytest.raises(Unreachable, match="does not answer"):
