@@ -45,6 +45,11 @@ class ResourceSpec(Frozen):
     late_effect: float | None = None
     compare_and_set: bool = False
 
+    @property
+    def key(self) -> str:
+        """The name under which groups exclude each other: the type and the thing."""
+        return f"{self.type}/{self.thing}"
+
 
 class Want(Frozen):
     """A resource shall be in a state."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
@@ -53,28 +55,25 @@ class _Contained:
 
     def observe(self) -> Reading:
         """What the adapter reads. Raises ProviderError and nothing else."""
-        try:
+        with self._contained():
             return self._inner.observe()
-        except TideoverError:
-            raise
-        except Exception as error:  # noqa: BLE001 -- whatever an SDK or a bug raises
-            raise Doubtful(self._unforeseen(error)) from None
 
     def apply(self, desired: State, observed: Reading, call: Call) -> None:
         """What the adapter does. Raises ProviderError or GuardRefused and nothing else."""
-        try:
+        with self._contained():
             self._inner.apply(desired, observed, call)
-        except TideoverError:
-            raise
-        except Exception as error:  # noqa: BLE001 -- whatever an SDK or a bug raises
-            raise Doubtful(self._unforeseen(error)) from None
 
     def hazards(self) -> tuple[str, ...]:
         """What the adapter sees coming; nothing where it does not look ahead. Raises ProviderError and nothing else."""
         if not isinstance(self._inner, Inspected):
             return ()
-        try:
+        with self._contained():
             return self._inner.hazards()
+
+    @contextmanager
+    def _contained(self) -> Iterator[None]:
+        try:
+            yield
         except TideoverError:
             raise
         except Exception as error:  # noqa: BLE001 -- whatever an SDK or a bug raises

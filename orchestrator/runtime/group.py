@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from pydantic import ValidationError
 
@@ -12,21 +11,13 @@ from orchestrator.domain import ledger
 from orchestrator.domain.errors import GuardRefused, JournalUnavailable
 from orchestrator.domain.ledger import Attempt, Execution, GroupRecord, Request
 from orchestrator.domain.outcome import Outcome
-from orchestrator.domain.plan import CHANGES, Plan
+from orchestrator.domain.plan import Plan
 from orchestrator.ports import Journal
 from orchestrator.runtime.audit import NewEntry, appended
 
 Change = Callable[[GroupRecord], GroupRecord | str]
 
 _HELD = "held/"
-
-
-@dataclass(frozen=True)
-class Hold:
-    """Which of the plan's resources no other group may touch once the record is the one given (I6)."""
-
-    plan: Plan
-    wanted: Callable[[GroupRecord], set[str]]
 
 
 class Group:
@@ -54,7 +45,7 @@ class Group:
                 ledger.settle_all(record, plan, read_at or {}), execution, holder_is_gone
             ),
             entry,
-            hold=Hold(plan, lambda _: _changed(plan)),
+            holding=plan,
         )
 
     def close(self, plan: Plan, epoch: int, clean: bool, detail: Mapping[str, object]) -> GroupRecord:
@@ -69,7 +60,7 @@ class Group:
                 return f"epoch {epoch} of {self.name} is over: a newer execution has taken over"
             return ledger.close_execution(record, epoch, clean)
 
-        closed = self._swap(change, entry, hold=Hold(plan, lambda record: {d.want.resource for d in record.doubts}))
+        closed = self._swap(change, entry, holding=plan)
         if isinstance(closed, str):
             raise GuardRefused(closed)
         return closed
@@ -113,7 +104,7 @@ class Group:
             raise GuardRefused(refused)
 
     def _swap(
-        self, change: Change, entry: NewEntry | None, hold: Hold | None = None, *, durable: bool = True
+        self, change: Change, entry: NewEntry | None, holding: Plan | None = None, *, durable: bool = True
     ) -> GroupRecord | str:
         while True:
             record, version = self._read()
@@ -121,32 +112,23 @@ class Group:
             if isinstance(changed, str):
                 return changed
             swaps = [(self._key, changed.model_dump_json(), version)]
-            if hold:
-                holding = self._holding(hold, changed)
-                if isinstance(holding, str):
-                    return holding
-                swaps += holding
+            if holding:
+                taken = self._held(holding, changed)
+                if isinstance(taken, str):
+                    return taken
+                swaps += taken
             if entry:
                 swaps += appended(self.journal, entry)
             if self.journal.swap(*swaps, durable=durable):
                 return changed
 
-    def _holding(self, hold: Hold, record: GroupRecord) -> list[tuple[str, str, int]] | str:
-        """The swaps after which the group holds what `hold` says and no more, or who holds one of these things."""
-        held = self.journal.read(_HELD)
-        wanted = {_held_key(hold.plan, resource) for resource in hold.wanted(record) if resource in hold.plan.resources}
-        for key in sorted(wanted):
-            holder = held.get(key, ("", 0))[0]
-            if holder not in ("", self.name):
-                return (
-                    f"{key.removeprefix(_HELD)} is in use by the group {holder}: "
-                    f"wait until that has ended, and look with `tideover status {holder}`"
-                )
-        ours = {key for key, (holder, _) in held.items() if holder == self.name}
-        if record.doubts:  # which of an older plan's things they are about cannot be told
-            ours &= {_held_key(hold.plan, resource) for resource in hold.plan.resources}
-        swaps = [(key, self.name, held.get(key, ("", 0))[1]) for key in sorted(wanted - ours)]
-        return swaps + [(key, "", held[key][1]) for key in sorted(ours - wanted)]
+    def _held(self, plan: Plan, record: GroupRecord) -> list[tuple[str, str, int]] | str:
+        """The swaps after which the group holds what it must and no more, or who holds one of these things."""
+        found = self.journal.read(_HELD)
+        changes = ledger.holding(record, plan, {key.removeprefix(_HELD): group for key, (group, _) in found.items()})
+        if isinstance(changes, str):
+            return changes
+        return [(f"{_HELD}{key}", to, found.get(f"{_HELD}{key}", ("", 0))[1]) for key, to in sorted(changes.items())]
 
     def _read(self) -> tuple[GroupRecord, int]:
         found = self.journal.read(self._key).get(self._key)
@@ -164,13 +146,3 @@ class Group:
     @property
     def _key(self) -> str:
         return f"group/{self.name}"
-
-
-def _changed(plan: Plan) -> set[str]:
-    return {want.resource for step in plan.steps if step.kind in CHANGES for want in step.wants}
-
-
-def _held_key(plan: Plan, resource: str) -> str:
-    """The key under which groups exclude each other: one for each thing in the world."""
-    spec = plan.resources[resource]
-    return f"{_HELD}{spec.type}/{spec.thing}"

@@ -214,14 +214,22 @@ def test_a_dark_site_does_not_stop_the_move(harness: AddressHarness) -> None:
 
 def test_a_host_that_dies_while_it_gives_the_address_up_does_not_stop_the_move(harness: AddressHarness) -> None:
     """As when it is fenced at that moment: what it was asked is in doubt, and nobody can ask it any more."""
-    lan, before = harness.lan, harness.resource.observe()
-    freeze = f"ip() {{ exec sleep 60; }}; {_RELEASE}"
-    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(1) as pool:
-        patch.setattr("providers.linux.floating_ip._RELEASE", freeze)  # the far side hangs where the power went
-        moving = pool.submit(harness.resource.apply, harness.goal, before, RecordedCall())
+    lan = harness.lan
+
+    def moved_while_it_dies(to: Holder) -> None:
+        before = harness.resource.observe()
+        moving = pool.submit(harness.resource.apply, to, before, RecordedCall())
         time.sleep(2)
         lan.plug("a", plugged=False)
         moving.result(timeout=20)
+
+    freeze = f"ip() {{ exec sleep 60; }}; {_RELEASE}"
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(1) as pool:
+        patch.setattr("providers.linux.floating_ip._RELEASE", freeze)  # the far side hangs where the power went
+        with pytest.raises(Doubtful):  # positive control: where only this host could tell, it is a doubt
+            moved_while_it_dies(Holder(site=None))
+        lan.reset()
+        moved_while_it_dies(harness.goal)
     assert harness.resource.observe().state("holder") == harness.goal
     assert lan.ping()
 
