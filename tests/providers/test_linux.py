@@ -81,7 +81,7 @@ class Lan:
             subprocess.run(["ip", "netns", "delete", self.name + host], capture_output=True, check=False)
 
     def reset(self) -> None:
-        """a holds the address, b does not, c has forgotten where it is; every port is plugged in."""
+        """a holds the address, b does not, c has forgotten where it is; every host is plugged in and answers."""
         for host in "ab":
             self.plug(host)
             for line in ip("-n", self.namespace(host), "-o", "-4", "address", "show", "to", self.floating).splitlines():
@@ -107,7 +107,11 @@ class Lan:
         return next(host for host, text in macs.items() if known.split("lladdr ")[1].split()[0] in text)
 
     def plug(self, host: str, plugged: bool = True) -> None:
+        """A host that was plugged in answers: the kernel may take a second to bring the link up (linkwatch)."""
         ip("-n", self.name, "link", "set", f"port-{host}", "up" if plugged else "down")
+        deadline = time.monotonic() + 10
+        while plugged and not Host(f"root@{self.address(host)}").answers(within=1.0):
+            assert time.monotonic() < deadline, f"{host} is plugged in and does not answer"
 
 
 @pytest.fixture(scope="module")
