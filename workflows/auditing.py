@@ -38,7 +38,7 @@ class CommandAudit(Interceptor):
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="audit")
 
     def workflow_interceptor_class(self, input: WorkflowInterceptorClassInput) -> type[WorkflowInboundInterceptor]:  # noqa: A002 -- the SDK's name
-        """Every workflow gets the door to `note`, which stands outside of its sandbox."""
+        """Every workflow gets the door to `note`."""
         input.unsafe_extern_functions[_NOTE] = self.note
         return _Inbound
 
@@ -72,13 +72,12 @@ def _note(what: Literal["refused", "command"], update: HandleUpdateInput, more: 
     if workflow.unsafe.is_replaying() or not isinstance(running, ExecutionWorkflow):
         return
     fields = said.model_dump(mode="json") if isinstance(said, OperatorInput) else {}
-    with workflow.unsafe.sandbox_unrestricted():
-        entry = audit.NewEntry(
-            at=time.time(),
-            what=what,
-            group=running.group,
-            who=str(fields.pop("by", "unknown")),
-            plan=running.plan_digest,
-            detail={"execution": workflow.info().workflow_id, "command": update.update, **fields, **more},
-        )
-        workflow.extern_functions()[_NOTE](entry)
+    entry = audit.NewEntry(
+        at=time.time(),
+        what=what,
+        group=running.group,
+        who=str(fields.pop("by", "unknown")),
+        plan=running.plan_digest,
+        detail={"execution": workflow.info().workflow_id, "command": update.update, **fields, **more},
+    )
+    workflow.extern_functions()[_NOTE](entry)
