@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import pytest_asyncio
 
 from orchestrator.app.temporal_binary import ServerBinary, find_binary
 from orchestrator.app.temporal_server import EmbeddedServer, ServerOptions, start_embedded
+from orchestrator.runtime import ssh
 from workflows import search_attributes
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
 """A suite that a shell started in the background ignores SIGINT, and so would every program that a test interrupts."""
+
+
+@pytest.fixture(autouse=True)
+def no_session_is_left() -> Iterator[None]:
+    """No test is served by the SSH session of another."""
+    yield
+    ssh.forget()
 
 
 @pytest.fixture(scope="session")

@@ -62,7 +62,7 @@ class Sshd:
         return self.folder / f"sshd_config-{self.address}"
 
     @property
-    def _log(self) -> Path:
+    def log(self) -> Path:
         return self.folder / f"log-{self.address}"
 
     @property
@@ -79,7 +79,7 @@ class Sshd:
 
     def start(self) -> None:
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
-        log = self._log.open("ab")
+        log = self.log.open("ab")
         self.process = subprocess.Popen(
             [*self.prefix, SSHD, "-D", "-e", "-f", str(self._server_config)],
             stdin=subprocess.DEVNULL,
@@ -89,9 +89,9 @@ class Sshd:
         )
         log.close()
         deadline = time.monotonic() + 5
-        while "Server listening" not in self._log.read_text():
+        while "Server listening" not in self.log.read_text():
             if self.process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(self._log.read_text())
+                raise RuntimeError(self.log.read_text())
             time.sleep(0.01)
 
     def stop(self) -> None:
@@ -99,4 +99,4 @@ class Sshd:
             self.process.kill()
             self.process.wait()
             self.process = None
-            self._log.unlink()
+            self.log.unlink()

@@ -1,10 +1,8 @@
 """A host that commands run on: this machine, or another by SSH.
 
-SSH is the OpenSSH client with the user's own configuration, keys and agent. A command over SSH begins in two moves: the
-far side says that it is ready, then we look at the guard and say go. So a connection that fails early has surely begun
-nothing (Unreachable), and one that is lost after the go is Doubtful; the exit code 255, which ssh uses for its own
-failures and a command may use as well, decides nothing. The far side ends the command by itself at its time limit:
-a lost connection leaves nothing running for long.
+A command over SSH begins in two moves: the far side says that it is ready, then we look at the guard and say go. So a
+connection that fails early has surely begun nothing (Unreachable), and one that is lost after the go is Doubtful; the
+exit code 255, which ssh uses for its own failures and a command may use as well, decides nothing.
 """
 
 from __future__ import annotations
@@ -12,8 +10,6 @@ from __future__ import annotations
 import math
 import os
 import pwd
-import secrets
-import shlex
 import signal
 import socket
 import subprocess
@@ -30,35 +26,14 @@ from orchestrator.domain.errors import (
     Unreachable,
     WrongIdentity,
 )
+from orchestrator.runtime import ssh
+from orchestrator.runtime.command import Command, Completed
+from orchestrator.runtime.ssh import Session
 
-SSH_CONFIG_VARIABLE = "TIDEOVER_SSH_CONFIG"
-"""Names a configuration file for ssh to use instead of the user's own."""
-
-_CONNECT_SECONDS = 2
 _READY_SECONDS = 6.0  # connection, authentication and the remote shell; a frozen host is given up after it
 _GRACE_SECONDS = 3.0  # what the far side's own limit, and the way back, may take longer than the limit itself
-_SSH_OPTIONS = {
-    "BatchMode": "yes",
-    "ConnectTimeout": str(_CONNECT_SECONDS),
-    "ServerAliveInterval": "2",
-    "ServerAliveCountMax": "2",
-    # A shared connection would save 0.2 s a command (measured 0.36 s without, 0.14 s with), but it outlives a
-    # partition and takes the next command into its hang; a new one fails in 2 s.
-    "ControlMaster": "no",
-    "ControlPath": "none",
-}
 _TIMED_OUT = (124, 137)  # coreutils `timeout`: the limit passed; the command had to be killed
 _NOT_FOUND = 127
-
-# $1 nonce, $2 limit in seconds, $3 OS user or nothing, then the command. On one line: the login shell may be any.
-_REMOTE = (
-    'nonce=$1 limit=$2 user=$3; shift 3; export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"; cd /; '
-    'set -- timeout -k 2 "$limit" "$@"; '
-    'if [ -n "$user" ] && [ "$(id -un)" != "$user" ]; then '
-    'if [ "$(id -u)" = 0 ]; then set -- runuser -u "$user" -- "$@"; else set -- sudo -n -u "$user" -- "$@"; fi; fi; '
-    'echo "$nonce ready"; read -r go || exit 0; [ "$go" = "$nonce" ] || exit 0; '
-    '"$@"; printf "\\n%s %s\\n" "$nonce" "$?"'
-)
 
 # What ssh says before a command has begun -> our error and what to do. The first that fits; else Unreachable.
 _BEFORE_START: tuple[tuple[str, type[ProviderError], str], ...] = (
@@ -76,23 +51,8 @@ _BEFORE_START: tuple[tuple[str, type[ProviderError], str], ...] = (
     ("Too many authentication failures", AuthenticationFailed, "SSH refused after too many keys: set IdentitiesOnly"),
     ("Bad configuration option", Misconfigured, "the SSH configuration is broken"),
     ("Bad owner or permissions", Misconfigured, "the SSH configuration has wrong permissions"),
-    ("Can't open user config file", Misconfigured, f"the file that {SSH_CONFIG_VARIABLE} names cannot be read"),
+    ("Can't open user config file", Misconfigured, f"the file that {ssh.CONFIG_VARIABLE} names cannot be read"),
 )
-
-
-@dataclass(frozen=True)
-class Completed:
-    """A command that ran to its own end."""
-
-    code: int
-    stdout: str
-    stderr: str
-
-    @property
-    def complaint(self) -> str:
-        """The last line it wrote to stderr, else to stdout: the reason for a non-zero code, on one line."""
-        lines = [line for text in (self.stdout, self.stderr) for line in text.splitlines() if line.strip()]
-        return lines[-1].strip() if lines else f"exit code {self.code}"
 
 
 @dataclass(frozen=True)
@@ -128,7 +88,9 @@ class Host:
         """
         if self.ssh is None:
             return True
-        asked = subprocess.run(self._client("-G"), capture_output=True, text=True, check=False, timeout=_READY_SECONDS)
+        asked = subprocess.run(
+            ssh.client(self.ssh, "-G"), capture_output=True, text=True, check=False, timeout=_READY_SECONDS
+        )
         settings = dict(line.split(" ", 1) for line in asked.stdout.splitlines() if " " in line)
         if "hostname" not in settings or {settings.get(k, "none") for k in ("proxyjump", "proxycommand")} != {"none"}:
             return True
@@ -160,49 +122,39 @@ class Host:
         return ["sudo", "-n", "-u", self.run_as, "--", "timeout", "-k", "2", str(math.ceil(timeout))]
 
     def _run_ssh(self, argv: list[str], timeout: float, stdin: str, guard: Callable[[], None]) -> Completed:
-        nonce = secrets.token_hex(8)
-        remote = ["sh", "-c", _REMOTE, "sh", nonce, str(math.ceil(timeout)), self.run_as or "", *argv]
+        assert self.ssh  # noqa: S101
+        command = Command(argv, math.ceil(timeout), self.run_as, stdin)
         try:
-            process = _popen([*self._client(), shlex.join(remote)])
+            session, ready = ssh.ready(self.ssh, command, min(timeout, _READY_SECONDS))
         except OSError as error:
             raise Misconfigured(f"{self}: cannot start ssh: {error.strerror}; install openssh-client") from None
-        with _killed_after(process, min(timeout, _READY_SECONDS)) as gave_up:
-            ready = _reads_line(process, f"{nonce} ready")
-        if gave_up() or not ready:
-            raise self._not_begun(process, gave_up())
+        if not ready:
+            raise self._not_begun(session)
         try:
             guard()
         except BaseException:
-            _end(process)  # without the go, the far side runs nothing
-            process.communicate()
+            session.end()  # without the go, the far side runs nothing
             raise
-        with _killed_after(process, timeout + _GRACE_SECONDS):
-            stdout, stderr = process.communicate(f"{nonce}\n{stdin}")
-        output, found, code = stdout.rpartition(f"\n{nonce} ")
-        if not found or not code.strip().isdigit():
+        completed = session.go(timeout + _GRACE_SECONDS)
+        if completed is None:
+            session.end()
             raise Doubtful(f"{self}: the connection was lost while {argv[0]} ran; whether it took effect is not known")
-        if int(code) in _TIMED_OUT:
+        ssh.keep(self.ssh, session)
+        if completed.code in _TIMED_OUT:
             raise Doubtful(f"{self}: {argv[0]} did not end within {timeout:.0f} s and was killed")
-        return Completed(int(code), output, stderr)
+        return completed
 
-    def _client(self, *flags: str) -> list[str]:
-        config = os.environ.get(SSH_CONFIG_VARIABLE)
-        options = [part for name, value in _SSH_OPTIONS.items() for part in ("-o", f"{name}={value}")]
-        return ["ssh", *(("-F", config) if config else ()), "-T", *flags, *options, "--", str(self.ssh)]
-
-    def _not_begun(self, process: subprocess.Popen[str], gave_up: bool) -> ProviderError:
-        """The error for a command of which nothing began; ends what is left of the client."""
-        _end(process)
-        stdout, stderr = process.communicate()
+    def _not_begun(self, session: Session) -> ProviderError:
+        """The error for a command of which nothing began; ends the session."""
+        over, last = session.over, session.end()
         for text, error, advice in _BEFORE_START:
-            if text in stderr:
+            if text in last.stderr:
                 return error(f"{self}: {advice}")
-        last = Completed(process.returncode, stdout, stderr).complaint
-        if gave_up:
+        if not over:
             return Unreachable(f"{self}: no SSH session came about within {_READY_SECONDS:.0f} s")
-        if process.returncode != 255:  # the login shell ended by itself: not ssh's own failure
-            return Misconfigured(f"{self}: the login shell runs no commands: {last}")
-        return Unreachable(f"{self}: no SSH connection: {last}")
+        if last.code != 255:  # the login shell ended by itself: not ssh's own failure
+            return Misconfigured(f"{self}: the login shell runs no commands: {last.complaint}")
+        return Unreachable(f"{self}: no SSH connection: {last.complaint}")
 
     def _refuse_what_never_ran(self, tool: str, completed: Completed) -> None:
         if completed.code == _NOT_FOUND:
@@ -253,8 +205,3 @@ def _killed_after(process: subprocess.Popen[str], seconds: float) -> Iterator[Ca
 def _end(process: subprocess.Popen[str]) -> None:
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
-
-
-def _reads_line(process: subprocess.Popen[str], wanted: str) -> bool:
-    """True once the process has written that line; what a login shell prints before it is skipped."""
-    return process.stdout is not None and any(line.rstrip("\r\n") == wanted for line in process.stdout)

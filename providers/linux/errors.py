@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from orchestrator.domain.errors import Doubtful, Misconfigured, NotFound, ProviderError, Rejected
-from orchestrator.runtime.host import Completed, Host
+from orchestrator.runtime.command import Completed
+from orchestrator.runtime.host import Host
 
 # A part of the complaint (LC_ALL=C) -> our error and what to do.
 BY_COMPLAINT: tuple[tuple[str, type[ProviderError], str], ...] = (

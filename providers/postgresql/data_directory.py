@@ -8,7 +8,8 @@ from importlib.resources import files
 
 from orchestrator.domain.errors import Conflict, Doubtful, Misconfigured, ProviderError, Rejected, WrongIdentity
 from orchestrator.ports import Call
-from orchestrator.runtime.host import Completed, Host
+from orchestrator.runtime.command import Completed
+from orchestrator.runtime.host import Host
 from providers.postgresql.spec import PostgresqlPlace
 
 _LOOK_SECONDS = 5.0

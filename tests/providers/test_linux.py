@@ -18,7 +18,9 @@ from orchestrator.domain.catalog import Site
 from orchestrator.domain.errors import Doubtful, Misconfigured, NotFound, Unreachable
 from orchestrator.domain.world import Holder
 from orchestrator.ports import Binding
-from orchestrator.runtime.host import SSH_CONFIG_VARIABLE, Completed, Host
+from orchestrator.runtime import ssh
+from orchestrator.runtime.command import Completed
+from orchestrator.runtime.host import Host
 from providers.linux.errors import BY_COMPLAINT, complained
 from providers.linux.floating_ip import _RELEASE, FloatingIp
 from providers.linux.spec import FloatingIpPlace, FloatingIpSettings
@@ -153,7 +155,7 @@ class AddressHarness:
 
 @pytest.fixture
 def harness(lan: Lan, monkeypatch: pytest.MonkeyPatch) -> AddressHarness:
-    monkeypatch.setenv(SSH_CONFIG_VARIABLE, str(lan.sshd["a"].config))
+    monkeypatch.setenv(ssh.CONFIG_VARIABLE, str(lan.sshd["a"].config))
     lan.reset()
     return AddressHarness(lan, floating_ip(lan))
 

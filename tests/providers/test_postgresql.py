@@ -31,7 +31,7 @@ from orchestrator.domain.errors import (
     WrongIdentity,
 )
 from orchestrator.domain.world import Reading, ReplicatesFrom, Replication, Role, State
-from orchestrator.runtime.host import SSH_CONFIG_VARIABLE
+from orchestrator.runtime import ssh
 from providers.postgresql import errors
 from providers.postgresql.data_directory import lsn, show_lsn
 from providers.postgresql.server import Server
@@ -669,7 +669,7 @@ def test_each_request_of_a_rebuild_stands_behind_the_guard(pair: Pair) -> None:
 
 def test_over_ssh(pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sshd = Sshd(tmp_path)
-    monkeypatch.setenv(SSH_CONFIG_VARIABLE, str(sshd.config))
+    monkeypatch.setenv(ssh.CONFIG_VARIABLE, str(sshd.config))
     far = {"ssh": sshd.destination}
     a, b = (pair.resource(site, pair.places(az_a=far, az_b=far)) for site in ("az-a", "az-b"))
     pair.at("az-a").stop()

@@ -23,8 +23,7 @@ from orchestrator.domain.ledger import Execution, GroupRecord
 from orchestrator.domain.plan import PlanMode
 from orchestrator.domain.state import Checked
 from orchestrator.domain.world import ReplicatesFrom, Role
-from orchestrator.runtime import looking
-from orchestrator.runtime.host import SSH_CONFIG_VARIABLE
+from orchestrator.runtime import looking, ssh
 from providers.postgresql.server import Server
 from tests.domain import runbooks
 from tests.postgres import Pair, postgresql_pair
@@ -110,7 +109,7 @@ def machine(pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     shutil.rmtree(etc / "postgresql", ignore_errors=True)
     own = f'mount --bind {shlex.quote(str(etc))} /etc; mount -t tmpfs none /run/systemd; exec "$@"'
     sshd = Sshd(tmp_path / "ssh", prefix=["unshare", "--mount", "sh", "-ec", own, "sh"])
-    monkeypatch.setenv(SSH_CONFIG_VARIABLE, str(sshd.config))
+    monkeypatch.setenv(ssh.CONFIG_VARIABLE, str(sshd.config))
     sshd.start()
     try:
         yield Machine(etc, sshd, pair)

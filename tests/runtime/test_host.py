@@ -8,6 +8,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,8 @@ from orchestrator.domain.errors import (
     Unreachable,
     WrongIdentity,
 )
-from orchestrator.runtime.host import SSH_CONFIG_VARIABLE, Host
+from orchestrator.runtime import ssh
+from orchestrator.runtime.host import Host
 from tests.ssh import Sshd
 
 
@@ -34,13 +36,13 @@ def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
 
 @pytest.fixture(params=["here", "ssh"])
 def host(request: pytest.FixtureRequest, sshd: Sshd, monkeypatch: pytest.MonkeyPatch) -> Host:
-    monkeypatch.setenv(SSH_CONFIG_VARIABLE, str(sshd.config))
+    monkeypatch.setenv(ssh.CONFIG_VARIABLE, str(sshd.config))
     return Host() if request.param == "here" else Host(sshd.destination)
 
 
 @pytest.fixture
 def remote(sshd: Sshd, monkeypatch: pytest.MonkeyPatch) -> Host:
-    monkeypatch.setenv(SSH_CONFIG_VARIABLE, str(sshd.config))
+    monkeypatch.setenv(ssh.CONFIG_VARIABLE, str(sshd.config))
     return Host(sshd.destination)
 
 
@@ -135,10 +137,11 @@ def test_another_host_key_is_another_machine(remote: Host, sshd: Sshd) -> None:
 def test_a_frozen_sshd_is_given_up_and_surely_not_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own = Sshd(tmp_path / "own")
     own.start()
-    monkeypatch.setenv(SSH_CONFIG_VARIABLE, str(own.config))
+    monkeypatch.setenv(ssh.CONFIG_VARIABLE, str(own.config))
     assert own.process
     try:
         assert Host(own.destination).run(["true"], timeout=5).code == 0
+        ssh.forget()
         os.kill(own.process.pid, signal.SIGSTOP)
         began = time.monotonic()
         with pytest.raises(Unreachable):
@@ -148,16 +151,83 @@ def test_a_frozen_sshd_is_given_up_and_surely_not_begun(tmp_path: Path, monkeypa
         own.stop()
 
 
+def logins(sshd: Sshd) -> int:
+    return sshd.log.read_text().count("Accepted publickey")
+
+
+def far_ends(sshd: Sshd) -> list[int]:
+    assert sshd.process
+    found = subprocess.run(["pgrep", "-P", str(sshd.process.pid)], capture_output=True, text=True, check=True)
+    return [int(pid) for pid in found.stdout.split()]
+
+
+def test_the_next_command_needs_no_login_and_one_beside_it_does(remote: Host, sshd: Sshd) -> None:
+    before = logins(sshd)
+    for n in range(3):
+        assert remote.run(["sh", "-c", f"echo {n} >&2; exit {n}"], timeout=5).complaint == str(n)
+    other = Host(remote.ssh, run_as="nobody")
+    assert other.run(["id", "-un"], timeout=5).stdout == "nobody\n"
+    assert logins(sshd) == before + 1
+    with ThreadPoolExecutor(2) as pool:
+        both = [pool.submit(remote.run, ["sh", "-c", f"sleep 0.5; echo {n}"], timeout=5) for n in range(2)]
+        assert [done.result().stdout for done in both] == ["0\n", "1\n"]
+    assert logins(sshd) == before + 2
+
+
+def test_a_kept_session_that_was_lost_is_replaced(remote: Host, sshd: Sshd) -> None:
+    remote.run(["true"], timeout=5)
+    for pid in far_ends(sshd):
+        os.kill(pid, signal.SIGKILL)
+    assert remote.run(["echo", "again"], timeout=5).stdout == "again\n"
+
+
+def test_a_kept_session_that_hangs_is_replaced_and_runs_nothing_when_it_goes_on(
+    remote: Host, sshd: Sshd, tmp_path: Path
+) -> None:
+    remote.run(["true"], timeout=5)
+    frozen = far_ends(sshd)
+    for pid in frozen:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        began = time.monotonic()
+        remote.run(["sh", "-c", f"echo once >> {tmp_path / 'ran'}"], timeout=5)
+        assert time.monotonic() - began < 3
+    finally:
+        for pid in frozen:
+            os.kill(pid, signal.SIGCONT)
+    time.sleep(0.5)
+    assert (tmp_path / "ran").read_text() == "once\n"
+
+
+def test_a_session_that_nobody_needs_is_closed(remote: Host, sshd: Sshd, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ssh, "IDLE_SECONDS", 0.2)
+    remote.run(["true"], timeout=5)
+    assert far_ends(sshd), "positive control: it is kept"
+    deadline = time.monotonic() + 10
+    while subprocess.run(["pgrep", "-P", str(sshd.process.pid if sshd.process else 0)], check=False).returncode == 0:
+        assert time.monotonic() < deadline, "it is still there"
+        time.sleep(0.05)
+
+
+def test_what_a_command_leaves_running_does_not_disturb_the_next(remote: Host) -> None:
+    chatter = "while :; do echo noise; echo noise >&2; sleep 0.01; done & echo $!"
+    said = remote.run(["sh", "-c", chatter], timeout=5).stdout.split()
+    child = next(int(word) for word in said if word.isdigit())
+    try:
+        for _ in range(5):
+            assert remote.run(["sh", "-c", "echo out; exit 3"], timeout=5).code == 3
+    finally:
+        os.kill(child, signal.SIGKILL)
+
+
 def test_a_connection_lost_while_the_command_runs_is_doubtful(remote: Host, sshd: Sshd, tmp_path: Path) -> None:
     began = tmp_path / "began"
 
     def cut() -> None:
         while not began.exists():
             time.sleep(0.01)
-        assert sshd.process
-        children = subprocess.run(["pgrep", "-P", str(sshd.process.pid)], capture_output=True, text=True, check=True)
-        for pid in children.stdout.split():
-            os.kill(int(pid), signal.SIGKILL)
+        for pid in far_ends(sshd):
+            os.kill(pid, signal.SIGKILL)
 
     cutter = threading.Thread(target=cut)
     cutter.start()
