@@ -100,8 +100,8 @@ def planned_by_hand(template: Path) -> float:
         while not new.ask("SELECT pg_last_wal_replay_lsn() > %s::pg_lsn", [position]):
             time.sleep(0.005)
         new.ask("SELECT pg_promote(wait => false)")
+        lab.take_floating("pg-b")  # first, as we do: a client between two holders would wait for a second
         lab.machines["pg-a"].run("ip", "address", "delete", f"{lab.floating}/24", "dev", "eth0")
-        lab.take_floating("pg-b")
         client.wait_for_ack("writer")
         return outage(client.acked("writer"))
 

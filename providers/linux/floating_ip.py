@@ -24,11 +24,17 @@ _DARK_SECONDS = 0.5
 # $1 the interface. The second line says whether the host could announce an address.
 _LOOK = 'ip -j -4 address show && ip link show dev "$1" >/dev/null && { command -v arping || echo "no arping"; }'
 
-# $1 address with prefix length, $2 interface. Both forms of gratuitous ARP, because stacks heed one or the other
-# (RFC 5227, section 3). arping sends at once and then waits a second for nothing, so it is interrupted.
+# $1 address with prefix length, $2 interface. The first word of it: the old holder is about to give the address up.
 _TAKE = """
 command -v arping >/dev/null || { echo 'arping is missing' >&2; exit 1; }
 ip address replace "$1" dev "$2" || exit 1
+timeout -s INT 0.1 arping -U -c 1 -I "$2" "${1%/*}" >/dev/null 2>&1
+exit 0
+"""
+
+# The same words. Both forms of gratuitous ARP, because stacks heed one or the other (RFC 5227, section 3). arping sends
+# at once and then waits a second for nothing, so it is interrupted.
+_ANNOUNCE = """
 for form in -U -A; do timeout -s INT 0.3 arping "$form" -c 2 -I "$2" "${1%/*}" & done | grep -c 'Sent [1-9]' |
     grep -qx 2 || { echo 'the address is set, but arping did not announce it' >&2; exit 1; }
 """
@@ -99,20 +105,23 @@ class FloatingIp:
         )
 
     def apply(self, desired: State, observed: Reading, call: Call) -> None:
-        """The address leaves every other host that was read to hold it; then it is set and announced at the wanted one.
+        """The address is set at the wanted host, leaves every other that was read to hold it, and is announced.
 
+        In this order, since a client whose first packet falls between two holders tries again after a whole second.
         A host that could not be read is passed over: the reading after this one tells if it held the address after all.
         """
         if not isinstance(desired, Holder) or (desired.site and desired.site not in self._hosts):
             raise Misconfigured(f"{self._address.ip}: no host is known for {desired}")
-        if desired.site is not None:
-            self._refuse_a_target_that_cannot(desired.site, observed.facts.get(desired.site, "was not read"))
+        target = desired.site
+        if target is not None:
+            self._refuse_a_target_that_cannot(target, observed.facts.get(target, "was not read"))
+            words = [str(self._address), self._places[target].interface]
+            self._change(target, f"take {self._address.ip}", _TAKE, words, call)
         for site in self._hosts:
-            if site != desired.site and observed.facts.get(site) == _HOLDS:
-                self._release(site, call, may_be_dark=desired.site is not None)
-        if desired.site is not None:
-            words = [str(self._address), self._places[desired.site].interface]
-            self._change(desired.site, f"take {self._address.ip}", _TAKE, words, call)
+            if site != target and observed.facts.get(site) == _HOLDS:
+                self._release(site, call, may_be_dark=target is not None)
+        if target is not None:
+            self._change(target, f"announce {self._address.ip}", _ANNOUNCE, words, call)
 
     def _refuse_a_target_that_cannot(self, site: str, said: str) -> None:
         if said == _UNABLE:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -184,6 +185,42 @@ def test_clients_follow_at_once_and_would_not_without_the_announcement(harness: 
     harness.resource.apply(harness.goal, harness.resource.observe(), RecordedCall())
     assert lan.neighbour() == "b"
     assert lan.ping()
+
+
+def test_no_packet_meets_a_time_without_a_holder(harness: AddressHarness) -> None:
+    """A client whose first SYN is lost tries again after a second."""
+    lan = harness.lan
+
+    def lost_while(move: Callable[[], object]) -> int:
+        asking = [
+            "ip",
+            "netns",
+            "exec",
+            lan.namespace("c"),
+            "ping",
+            "-q",
+            "-n",
+            "-i",
+            "0.002",
+            "-c",
+            "1000",
+            lan.floating,
+        ]
+        with subprocess.Popen(asking, stdout=subprocess.PIPE, text=True) as ping:
+            time.sleep(0.2)
+            move()
+            said, _ = ping.communicate(timeout=30)
+        sent, received = re.findall(r"(\d+) packets transmitted, (\d+) received", said)[0]
+        return int(sent) - int(received)
+
+    def leave_it_for_a_moment() -> None:
+        ip("-n", lan.namespace("a"), "address", "delete", f"{lan.floating}/24", "dev", "eth0")
+        time.sleep(0.1)
+        ip("-n", lan.namespace("a"), "address", "add", f"{lan.floating}/24", "dev", "eth0")
+
+    assert lost_while(leave_it_for_a_moment) > 2, "positive control: such a time is seen"
+    assert lost_while(lambda: harness.resource.apply(harness.goal, harness.resource.observe(), RecordedCall())) == 0
+    assert harness.look() == harness.goal
 
 
 def test_it_is_announced_even_where_it_is_held_already(harness: AddressHarness) -> None:
