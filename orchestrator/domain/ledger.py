@@ -211,9 +211,10 @@ def conflict(record: GroupRecord, want: Want) -> str | None:
     for doubt in record.doubts:
         same_component = doubt.want.component == want.component
         elsewhere = doubt.want.site != want.site
-        if want.activates and doubt.want.activates and same_component and elsewhere:
-            return f"{want} is not safe: {doubt.want} was requested by {doubt.attempt} and may still take effect"
-        if want.activates and doubt.want.deactivates and same_component and not elsewhere and _promotes(want):
+        # Where a standby is promoted, whatever acts at another site has to be down, not this component alone.
+        opposite = doubt.want.activates and elsewhere and (same_component or _promotes(want))
+        pulled_away = doubt.want.deactivates and not elsewhere and same_component and _promotes(want)
+        if want.activates and (opposite or pulled_away):
             return f"{want} is not safe: {doubt.want} was requested by {doubt.attempt} and may still take effect"
     return None
 

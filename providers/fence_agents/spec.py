@@ -15,7 +15,8 @@ IPMI_AGENTS = frozenset(
 )
 
 _OURS = frozenset({"action", "option"})
-_NAMES_THE_MACHINE = ("ip", "ipaddr", "ipport", "plug", "port", "uuid", "nodename")
+_OLD_NAMES = {"ipaddr": "ip", "port": "plug"}  # fence-agents' lib/fencing.py: both are read, the new one is advertised
+_NAMES_THE_MACHINE = ("ip", "ipport", "plug", "uuid", "nodename")
 _SECRET = frozenset({"password", "passwd", "passphrase", "snmp_priv_passwd", "hexadecimal_kg"})
 
 
@@ -51,7 +52,8 @@ class MachinePlace(Settings):
     @property
     def thing(self) -> str:
         """The device and the outlet: the agents have many names for one, and options that only say how to talk."""
-        named = [f"{key}={self.options[key]}" for key in _NAMES_THE_MACHINE if key in self.options]
+        options = {_OLD_NAMES.get(name, name): value for name, value in self.options.items()}
+        named = [f"{key}={options[key]}" for key in _NAMES_THE_MACHINE if key in options]
         return ",".join(named) or super().thing
 
     @field_validator("options")

@@ -173,13 +173,14 @@ class TestCollisions:
     def test_a_request_collides_with_exactly_these_doubts(
         self, doubt: int, wanted: int, component: str, site: str
     ) -> None:
-        """Two sites made writable; and a promotion where a cut at the same site may still come (DESIGN: promote B
-        and release A, fence B and promote B)."""
+        """Two sites made writable; a promotion while anything else of the group may come up at the other site; and a
+        promotion where a cut at the same site may still come."""
         before = record(doubts=(request(wanted=want(self.STATES[doubt])),))
         found = ledger.conflict(before, want(self.STATES[wanted], site, component, "any"))
-        two_writers = doubt in self.ACTIVE and wanted in self.ACTIVE and site == "b"
-        cut_behind_a_promotion = doubt in self.INACTIVE and wanted == 2 and site == "a"
-        assert bool(found) == (component == "db" and (two_writers or cut_behind_a_promotion))
+        same = component == "db"
+        both_act = doubt in self.ACTIVE and wanted in self.ACTIVE and site == "b" and (same or wanted == 2)
+        cut_behind_a_promotion = same and doubt in self.INACTIVE and wanted == 2 and site == "a"
+        assert bool(found) == (both_act or cut_behind_a_promotion)
 
     def test_the_guard_refuses_what_collides(self) -> None:
         before = record(doubts=(request(wanted=UNFENCE),))

@@ -339,3 +339,20 @@ class TestTheErrorMap:
     def test_no_text_of_a_failed_switch_is_believed(self) -> None:
         for phrase, _, _ in errors.STATUS_TEXTS:
             assert type(errors.switch_failed("agent", "off", Ended(1, "", phrase), {})) is Doubtful
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ({"ip": "10.0.0.1", "plug": "3"}, {"ipaddr": "10.0.0.1", "port": "3"}, True),
+        ({"ip": "10.0.0.1", "plug": "3", "power_wait": "1"}, {"ip": "10.0.0.1", "plug": 3, "lanplus": True}, True),
+        ({"ip": "10.0.0.1", "plug": "3"}, {"ip": "10.0.0.1", "plug": "4"}, False),
+        ({"ip": "10.0.0.1", "plug": "3"}, {"ip": "10.0.0.2", "plug": "3"}, False),
+    ],
+)
+def test_an_outlet_is_one_thing_however_a_runbook_spells_it(
+    one: dict[str, Any], other: dict[str, Any], same: bool
+) -> None:
+    """Two groups that name one outlet exclude each other (I6)."""
+    first, second = (MachinePlace.model_validate({"agent": "fence_apc", "options": o}).thing for o in (one, other))
+    assert (first == second) is same
