@@ -19,11 +19,11 @@ from orchestrator.domain.commands import (
     person,
 )
 from orchestrator.domain.durations import show
-from orchestrator.domain.engine.steps import satisfied, stuck
+from orchestrator.domain.engine.steps import awaiting, satisfied, stuck
 from orchestrator.domain.engine.undoing import unsafe
 from orchestrator.domain.findings import did_you_mean
 from orchestrator.domain.plan import SAFETY, Plan, Step
-from orchestrator.domain.state import ExecutionState, Status
+from orchestrator.domain.state import ExecutionState
 
 ATTESTABLE = frozenset({"fence", "stop", "isolate"})
 """Kinds that cut a site off: what two people can vouch for where no authority confirms it (FH)."""
@@ -55,7 +55,7 @@ def admitted(plan: Plan, state: ExecutionState) -> dict[str, str]:
     found: dict[str, str] = {}
     if state.finish:
         return found
-    if _awaiting(plan, state) or (state.waiting and state.waiting.loss):
+    if awaiting(plan, state) or (state.waiting and state.waiting.loss):
         loss = current_loss(plan, state, until=fenced_at(plan, state)) if plan.mode == "forced" else None
         accepting = f' "max_loss": "{show(with_room(loss.seconds))}",' if loss and loss.seconds else ""
         found["approve"] = (
@@ -75,17 +75,8 @@ def admitted(plan: Plan, state: ExecutionState) -> dict[str, str]:
     return found
 
 
-def _awaiting(plan: Plan, state: ExecutionState) -> Step | None:
-    """The approval that is waited for now."""
-    for step in plan.of_kind("approve"):
-        pending = state.steps[step.id].status is Status.PENDING
-        if pending and all(satisfied(state.steps[before]) for before in step.after):
-            return step
-    return None
-
-
 def _approve(plan: Plan, state: ExecutionState, approve: Approve) -> str | None:
-    gate = _awaiting(plan, state)
+    gate = awaiting(plan, state)
     asked_for_loss = state.waiting is not None and state.waiting.loss is not None
     if gate is None and not asked_for_loss:
         unchecked = not all(satisfied(state.steps[step.id]) for step in plan.of_kind("check"))

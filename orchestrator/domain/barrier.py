@@ -21,7 +21,10 @@ def sufficient(step: Step, evidence: Evidence) -> str | None:
 
 
 def closed(plan: Plan, state: ExecutionState, promote: Step) -> str | None:
-    """Why the promotion must not be requested now; None where every other possible writer is proven cut off."""
+    """Why the promotion must not be requested now.
+
+    None where every other possible writer is proven cut off and what would be lost is known.
+    """
     for step in plan.of_kind("fence", "stop"):
         record = state.steps[step.id]
         if record.status is not Status.DONE or record.evidence is None:
@@ -29,6 +32,9 @@ def closed(plan: Plan, state: ExecutionState, promote: Step) -> str | None:
         lacking = sufficient(step, record.evidence)
         if lacking:
             return f"{step.id}: {lacking} (I2)"
+    for step in plan.of_kind("measure", "catch_up"):
+        if state.steps[step.id].status is not Status.DONE:
+            return f"{step.id} is not done: what would be lost is not known (I3)"
     return conflict(state.record, promote.wants[0])
 
 

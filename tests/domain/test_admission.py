@@ -162,6 +162,16 @@ def test_only_those_whom_the_gate_names_may_approve_the_promotion() -> None:
     assert why(now, approve.model_copy(update={"by": "eve"})) == "'eve' may not approve here: ann may"
 
 
+def test_an_approval_that_is_heard_twice_opens_no_later_gate() -> None:
+    """What was said before the standby had caught up is no word about its promotion (I3)."""
+    begun = fresh("pair planned")
+    now = next(n for n in states_on_the_way(begun) if n.state.steps["stock.check"].status is Status.DONE)
+    event = Human(command=Approve(by="ann", to="right", plan=now.plan.hash), at=now.world.clock)
+    twice = folded(folded(now, event), event)
+    assert twice.state.steps["approve"].status is Status.DONE
+    assert twice.state.steps["promotion"].status is Status.PENDING
+
+
 def test_a_fence_is_attested_by_two_people() -> None:
     now, ann = waiting_on_the_fence(), Attest(by="ann", step="db.fence", reason=REASON)
     once = said(now, ann)

@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import pytest
 
+from orchestrator.domain import barrier
 from orchestrator.domain.commands import Approve, Attest
-from orchestrator.domain.state import Human
+from orchestrator.domain.state import Human, Status
 from tests.domain.exploring import states_on_the_way
 from tests.domain.rehearsal import Broken, Rehearsal, driven, folded
-from tests.domain.test_admission import REASON, waiting_on_the_fence
+from tests.domain.test_admission import REASON, fresh, waiting_on_the_fence
 
 
 def vouched(now: Rehearsal) -> Rehearsal:
@@ -31,6 +32,19 @@ def test_people_who_vouch_for_a_primary_that_lives_are_contradicted_by_it() -> N
     again = driven(folded(now, Human(command=more, at=now.world.clock)))
     last = list(states_on_the_way(again))[-1]
     assert last.world.writable("db") == {"left"}, "accepting more loss does not help"
+
+
+def test_a_promotion_waits_until_what_would_be_lost_is_known_whatever_leads_to_it() -> None:
+    """I3, once more: the order of the plan says the same."""
+    now = next(
+        n for n in states_on_the_way(fresh("demo planned")) if n.state.steps["db.catch_up"].status is Status.DONE
+    )
+    promote = now.plan.step("db.promote")
+    assert barrier.closed(now.plan, now.state, promote) is None
+    for status in set(Status) - {Status.DONE}:
+        record = now.state.steps["db.catch_up"].model_copy(update={"status": status})
+        state = now.state.model_copy(update={"steps": {**now.state.steps, "db.catch_up": record}})
+        assert "(I3)" in (barrier.closed(now.plan, state, promote) or "")
 
 
 def test_control_where_nobody_sees_the_primary_the_same_words_split_the_service() -> None:

@@ -6,7 +6,7 @@ from orchestrator.domain import barrier, ledger
 from orchestrator.domain.checks import current_loss, promoted_before
 from orchestrator.domain.commands import Abort, Approve, Attest, Escalate, Pause, Resume, Retry, Skip, person
 from orchestrator.domain.engine.advance import advance, finished
-from orchestrator.domain.engine.steps import event_of, lost, moved
+from orchestrator.domain.engine.steps import awaiting, event_of, lost, moved
 from orchestrator.domain.engine.undoing import before_of
 from orchestrator.domain.ledger import Execution, GroupRecord, Request
 from orchestrator.domain.loss import NOTHING_LOST
@@ -218,14 +218,14 @@ def _human(plan: Plan, state: ExecutionState, event: Human) -> ExecutionState:
 
 
 def _approved(plan: Plan, state: ExecutionState, approve: Approve, at: float) -> ExecutionState:
-    waits_for = next((s for s in plan.of_kind("approve") if s.id not in state.approvals), None)
     if state.waiting and state.waiting.loss:
         # More loss is accepted: measure again and go on.
         state = state.model_copy(update={"approvals": {**state.approvals, "approve": approve}})
         for step in state.waiting.steps if state.waiting else ():
             state = _again(state, step)
         return state
-    if waits_for is None:
+    waits_for = awaiting(plan, state)
+    if waits_for is None:  # it was said twice: what comes later is approved when its time has come
         return state
     record = state.steps[waits_for.id].model_copy(
         update={"status": Status.DONE, "ended_at": at, "said": f"approved by {approve.by}"}

@@ -89,6 +89,11 @@ def ready(plan: Plan, state: ExecutionState) -> tuple[Step, ...]:
     )
 
 
+def awaiting(plan: Plan, state: ExecutionState) -> Step | None:
+    """The approval that is waited for now."""
+    return next((step for step in ready(plan, state) if step.kind == "approve"), None)
+
+
 def startable(plan: Plan, state: ExecutionState) -> tuple[Step, ...]:
     """The ready steps that may start. Before the promotion, a safety step that is stuck holds everything back;
     one that only points clients somewhere does not keep the service from being promoted."""
