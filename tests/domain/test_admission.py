@@ -22,10 +22,10 @@ from orchestrator.domain.commands import (
 )
 from orchestrator.domain.engine import fold
 from orchestrator.domain.plan import SAFETY, Plan
+from orchestrator.domain.rehearsal.attempts import Fault, performed
+from orchestrator.domain.rehearsal.driving import Rehearsal, driven, folded
 from orchestrator.domain.state import ExecutionState, Human, Perform, Status
-from tests.domain.attempts import Fault, performed
-from tests.domain.exploring import states_on_the_way
-from tests.domain.rehearsal import Rehearsal, driven, folded
+from tests.domain.on_the_way import states_on_the_way
 from tests.domain.test_engine import Scenario, scenarios
 
 REASON = "I pulled its power cord"

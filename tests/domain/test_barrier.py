@@ -8,9 +8,9 @@ import pytest
 
 from orchestrator.domain import barrier
 from orchestrator.domain.commands import Approve, Attest
+from orchestrator.domain.rehearsal.driving import Broken, Rehearsal, driven, folded
 from orchestrator.domain.state import Human, Status
-from tests.domain.exploring import states_on_the_way
-from tests.domain.rehearsal import Broken, Rehearsal, driven, folded
+from tests.domain.on_the_way import states_on_the_way
 from tests.domain.test_admission import REASON, fresh, waiting_on_the_fence
 
 

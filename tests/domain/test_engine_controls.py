@@ -14,9 +14,9 @@ from orchestrator.domain.engine import actions, advance, steps, undoing
 from orchestrator.domain.ledger import GroupRecord
 from orchestrator.domain.outcome import Outcome, Unknown
 from orchestrator.domain.plan import Want
+from orchestrator.domain.rehearsal import driving, search
+from orchestrator.domain.rehearsal.search import Counterexample
 from orchestrator.domain.state import Status
-from tests.domain import exploring, rehearsal
-from tests.domain.rehearsal import Broken
 from tests.domain.test_engine import scenarios
 
 fold = importlib.import_module("orchestrator.domain.engine.fold")  # the package's `fold` is the function
@@ -149,7 +149,7 @@ def events_after_the_end_count(patch: pytest.MonkeyPatch) -> None:
     def counting(plan: Any, state: Any, event: Any) -> Any:
         return state.model_copy(update={"waits": state.waits + 1}) if state.finish else real(plan, state, event)
 
-    _everywhere(patch, "fold", counting, exploring, rehearsal)
+    _everywhere(patch, "fold", counting, search, driving)
 
 
 def power_on_does_not_count_as_activating(patch: pytest.MonkeyPatch) -> None:
@@ -190,5 +190,5 @@ def test_the_search_finds_a_broken_rule(
 ) -> None:
     scenario = next(scenario for scenario in scenarios() if scenario.name == name)
     broken(monkeypatch)
-    with pytest.raises(Broken):
+    with pytest.raises(Counterexample):
         replace(scenario, reactions=reactions or scenario.reactions).explored(faults)

@@ -10,7 +10,7 @@ from orchestrator.domain.errors import NotFoundLocally
 from orchestrator.domain.record import ExecutionRecord
 from orchestrator.runtime import archive
 from orchestrator.runtime.journal import SqliteJournal
-from tests.domain.exploring import ended
+from tests.domain.on_the_way import ended
 from tests.domain.test_engine import scenarios
 
 

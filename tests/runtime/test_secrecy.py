@@ -24,7 +24,7 @@ from orchestrator.runtime.credentials import ProfileCredentials
 from orchestrator.runtime.effect import perform
 from orchestrator.runtime.group import Group
 from orchestrator.runtime.journal import SqliteJournal
-from tests.domain.exploring import ended
+from tests.domain.on_the_way import ended
 from tests.domain.test_engine import scenarios
 from tests.runtime.scripted import MACHINE, execution, order, plan
 

@@ -71,7 +71,7 @@ def plan(
     from orchestrator.app import plan_view
     from orchestrator.domain.derivation import derive
 
-    found = _runbook(runbook, flags)
+    found = valid_runbook(runbook, flags, undone="planned")
     target = to or (found.direction[0] if mode in ("reprotect", "unfence") else found.direction[1])
     journal = _journal_id(flags)
     made = derive(found, catalog(), target, mode, journal or NO_JOURNAL)
@@ -104,8 +104,11 @@ def _as_json(text: RunbookText) -> dict[str, object]:
     return {"file": text.file, "findings": found}
 
 
-def _runbook(name: str, flags: Flags) -> Runbook:
-    """The runbook in the file of this name, else the library's. Its findings are printed as `lint` does."""
+def valid_runbook(name: str, flags: Flags, undone: str) -> Runbook:
+    """The runbook in the file of this name, else the library's. Its findings are printed as `lint` does.
+
+    `undone`: what was not done where it has any.
+    """
     from orchestrator.app.library import RunbookLibrary
 
     path = Path(name)
@@ -115,7 +118,7 @@ def _runbook(name: str, flags: Flags) -> Runbook:
     if text.runbook is None or text.findings:
         for finding in text.findings:
             say(str(finding))
-        raise Stopped(ExitCode.FINDINGS, f"{file} has findings: nothing was planned")
+        raise Stopped(ExitCode.FINDINGS, f"{file} has findings: nothing was {undone}")
     return text.runbook
 
 

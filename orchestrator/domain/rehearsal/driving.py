@@ -7,14 +7,16 @@ What a real driver does with threads, a journal and Temporal is done here by mov
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 from orchestrator.domain import ledger
 from orchestrator.domain.engine import fold, next_actions, start
 from orchestrator.domain.errors import ProviderError
 from orchestrator.domain.ledger import Attempt, Execution, GroupRecord
 from orchestrator.domain.plan import Plan, ResourceSpec
+from orchestrator.domain.rehearsal.model import World, observe, ticked
 from orchestrator.domain.state import (
     Action,
     Check,
@@ -35,11 +37,14 @@ from orchestrator.domain.state import (
     met,
 )
 from orchestrator.domain.world import Reading, Role
-from tests.domain.world import World, observe, passed
 
 
 class Broken(AssertionError):
-    """An invariant does not hold."""
+    """An invariant does not hold. `move`: what broke it, where that is known: a `moves.Move`."""
+
+    def __init__(self, why: str, move: Any = None) -> None:
+        super().__init__(why)
+        self.move = move
 
 
 @dataclass(frozen=True)
@@ -120,8 +125,8 @@ class Rehearsal:
     promoting: frozenset[Attempt] = frozenset()
     disturbed: frozenset[str] = frozenset()
     number: int = 1
+    reactions: tuple[str, ...] = ()
     events: tuple[Event, ...] = ()
-    trail: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def mission(self) -> Mission:
@@ -133,16 +138,17 @@ class Rehearsal:
         """The plan that runs."""
         return self.missions[0].plan
 
-    def told(self, line: str) -> Rehearsal:
-        """The same, with one more line in its story."""
-        return replace(self, trail=(*self.trail, line))
 
+def begin(
+    missions: tuple[Mission, ...], world: World, lawful: Mapping[str, str], reactions: tuple[str, ...] = ()
+) -> Rehearsal:
+    """The first execution just started, in a group that nobody has touched yet.
 
-def begin(missions: tuple[Mission, ...], world: World, lawful: Mapping[str, str]) -> Rehearsal:
-    """The first execution just started, in a group that nobody has touched yet."""
+    `reactions`: how humans react when an execution waits for them, in turn; then they let the deadline pass.
+    """
     record = GroupRecord(group=missions[0].plan.group)
     state = start(missions[0].plan, execution(missions[0], 1, world.clock), record)
-    return driven(Rehearsal(missions, world, record, state, record, (world,), lawful))
+    return driven(Rehearsal(missions, world, record, state, record, (world,), lawful, reactions=reactions))
 
 
 def execution(mission: Mission, number: int, since: float) -> Execution:
@@ -165,7 +171,7 @@ def following(now: Rehearsal, finished: bool) -> Rehearsal:
         disturbed=frozenset() if clean else now.disturbed,
         origins=(now.world,) if clean else (*now.origins, now.world),
     )  # fmt: skip
-    return driven(later.told(f"-- {missions[0].plan.mode} to {missions[0].plan.target}"))
+    return driven(later)
 
 
 def sent_by(now: Rehearsal, order: Perform) -> Sent:
@@ -244,7 +250,7 @@ def flown(now: Rehearsal, flight: Action) -> Rehearsal:
     """The flight is over; time has passed."""
     flights = list(now.flights)
     flights.remove(flight)
-    return replace(now, flights=tuple(flights), world=passed(now.world, 1.0))
+    return replace(now, flights=tuple(flights), world=ticked(now.world))
 
 
 def checked(now: Rehearsal, check: Check, unread: Mapping[str, bool] | None = None) -> Rehearsal:

@@ -1,22 +1,25 @@
-"""Every way in which a rehearsal can go on from where it is, and the search through all of them."""
+"""Every way in which a rehearsal can go on from where it is."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from orchestrator.domain.admission import refusal
 from orchestrator.domain.commands import Abort, Approve, Attest, Command, Escalate, Pause, Resume, Retry, Skip
-from orchestrator.domain.engine import fold, start
+from orchestrator.domain.rehearsal.attempts import Fault, landed, may_land, performed, woken
+from orchestrator.domain.rehearsal.driving import (
+    Broken,
+    Rehearsal,
+    checked,
+    claimed,
+    folded,
+    following,
+    looked,
+    step_of,
+)
+from orchestrator.domain.rehearsal.model import crashed, cut_off, passed, powered, returned, severed, ticked
 from orchestrator.domain.state import Check, Claim, Human, LookFor, Perform, TimerFired
-from tests.domain import invariants
-from tests.domain.attempts import Fault, landed, may_land, performed, woken
-from tests.domain.rehearsal import Broken, Rehearsal, checked, claimed, driven, folded, following, looked, step_of
-from tests.domain.world import crashed, cut_off, passed, powered, returned, severed
-
-LONGEST = 300
-"""Moves after which a rehearsal that has not ended counts as one that never will."""
 
 
 @dataclass(frozen=True)
@@ -28,94 +31,13 @@ class Move:
     made: Callable[[Rehearsal], Rehearsal]
 
 
-@dataclass(frozen=True)
-class Node:
-    """A rehearsal with what was spent on the way to it."""
-
-    now: Rehearsal
-    left: int
-    reactions: tuple[str, ...]
-    depth: int = 0
-
-
-@dataclass
-class Tally:
-    """What a search has seen: how many moves, and how executions ended (`forced SUCCEEDED`), how often."""
-
-    moves: int = 0
-    ends: Counter[str] = field(default_factory=Counter)
-
-
-def explore(origin: Rehearsal, faults: int, reactions: tuple[str, ...] = ("retry", "abort"), every: int = 1) -> Tally:
-    """What was seen on every path with up to `faults` faults. Raises Broken with the path where one does not hold.
-
-    `reactions`: how humans react when the execution waits for them, in turn; then they let the deadline pass.
-    `every`: of the last faults of a path, only each so-and-so-many-th is tried.
-    """
-    tally, last = Tally(), 0
-    stack = [Node(origin, faults, reactions)]
-    while stack:
-        node = stack.pop()
-        if node.depth > LONGEST:
-            raise Broken("it does not come to an end:\n" + "\n".join(node.now.trail[-40:]))
-        for move in _moves(node, tally):
-            if move.cost and move.cost == node.left and faults > 1:
-                last += 1
-                if last % every:
-                    continue
-            if move.cost <= node.left:
-                stack.append(_after(node, move))
-                tally.moves += 1
-    return tally
-
-
-def states_on_the_way(now: Rehearsal) -> Iterator[Rehearsal]:
-    """The rehearsal after each move of its first execution, where nothing more goes wrong than does already."""
-    yield now
-    while not now.state.finish:
-        now = _after(Node(now, 0, ()), _default(Node(now, 0, ()))).now
-        yield now
-
-
-def ended(now: Rehearsal) -> Rehearsal:
-    """The rehearsal at the end of its first execution, where nothing goes wrong."""
-    return list(states_on_the_way(now))[-1]
-
-
-def _after(node: Node, move: Move) -> Node:
-    try:
-        now = move.made(node.now.told(move.name))
-        if not now.state.finish:
-            now = driven(now)
-        invariants.judge(node.now, now)
-        if now.state.finish and not node.now.state.finish:
-            _same_again(now)
-    except Exception as broken:  # whatever the engine raises is a break as well: it is total
-        said = broken if isinstance(broken, Broken) else repr(broken)
-        raise Broken(f"{said}\n" + "\n".join((*node.now.trail, move.name))) from broken
-    reactions = node.reactions[1:] if move.name.startswith("reaction") else node.reactions
-    return Node(now, node.left - move.cost, reactions, node.depth + 1)
-
-
-def _same_again(now: Rehearsal) -> None:
-    """The same events fold to the same state; after the end, an event changes nothing."""
-    if now.events and fold(now.plan, now.state, now.events[-1]) != now.state:
-        raise Broken("an event after the end changes something")
-    state = start(now.plan, now.state.execution, now.found)
-    for event in now.events:
-        state = fold(now.plan, state, event)
-    if state != now.state:
-        raise Broken("the same events fold to another state")
-
-
-def _moves(node: Node, tally: Tally) -> Iterator[Move]:
-    now = node.now
+def moves(now: Rehearsal, unusual: bool) -> Iterator[Move]:
+    """What may happen next; with `unusual`, what goes wrong as well."""
     if now.state.finish:
-        tally.ends[f"{now.plan.mode} {now.state.finish.end}"] += 1
         yield from _after_the_end(now)
         return
-    yield _default(node)
-    if node.left:
+    yield _default(now)
+    if unusual:
         yield from _flights(now)
         yield from _humans(now)
         yield from _nature(now)
@@ -126,7 +48,9 @@ def _after_the_end(now: Rehearsal) -> Iterator[Move]:
     """Whatever is late comes in the end; the next execution may begin before or after that."""
     yield from _coming_late(now)
     if len(now.missions) > 1:
-        yield Move(f"{now.state.finish and now.state.finish.end}", 0, lambda r: following(r, finished=True))
+        then = now.missions[1].plan
+        told = f"it ends {now.state.finish and now.state.finish.end}; next: {then.mode} to {then.target}"
+        yield Move(told, 0, lambda r: following(r, finished=True))
 
 
 def _coming_late(now: Rehearsal) -> Iterator[Move]:
@@ -136,9 +60,9 @@ def _coming_late(now: Rehearsal) -> Iterator[Move]:
         yield Move(f"a lost worker goes on: {zombie.order.want}", 0, lambda r, z=zombie: woken(r, z))  # type: ignore[misc]
 
 
-def _default(node: Node) -> Move:
+def _default(now: Rehearsal) -> Move:
     """What happens when nothing unusual does."""
-    now, state = node.now, node.now.state
+    state = now.state
     if now.flights:
         flight = now.flights[0]
         return Move(f"{_named(flight)}: goes well", 0, lambda r: _flown_well(r, flight))
@@ -147,12 +71,12 @@ def _default(node: Node) -> Move:
         return Move(f"approved, max_loss {approval.max_loss}", 0, lambda r: _said(r, approval))
     if state.paused:
         return Move("resumed", 0, lambda r: _said(r, Resume(by="ann")))
-    if state.waiting and node.reactions:
-        return Move(f"reaction: {node.reactions[0]}", 0, lambda r: _reaction(r, node.reactions[0]))
+    if state.waiting and now.reactions:
+        return Move(f"a human's answer: {now.reactions[0]}", 0, _reacted)
     if now.timers:
         timer = min(now.timers, key=lambda t: t.at)
         return Move(f"timer {timer.id}", 0, lambda r: _fired(r, timer.id))
-    raise Broken("nothing is under way, no timer runs, and it has not ended:\n" + "\n".join(now.trail))
+    raise Broken("nothing is under way, no timer runs, and it has not ended")
 
 
 def _named(flight: object) -> str:
@@ -206,7 +130,7 @@ def _bad_answers(now: Rehearsal, flight: object) -> Iterator[Move]:
 
 
 def _said(now: Rehearsal, *commands: Command) -> Rehearsal:
-    now = replace(now, world=passed(now.world, 1.0))
+    now = replace(now, world=ticked(now.world))
     for command in commands:
         if refusal(now.plan, now.state, command) is None:
             now = folded(now, Human(command=command, at=now.world.clock))
@@ -222,9 +146,11 @@ def _approval(now: Rehearsal) -> Approve | None:
     return None
 
 
-def _reaction(now: Rehearsal, name: str) -> Rehearsal:
+def _reacted(now: Rehearsal) -> Rehearsal:
+    """The next human has answered what the execution waits for."""
     waiting = now.state.waiting
-    assert waiting is not None
+    assert waiting is not None  # noqa: S101 -- somebody was asked
+    name, now = now.reactions[0], replace(now, reactions=now.reactions[1:])
     match name:
         case "retry":
             return _said(now, *(Retry(by="ann", step=step) for step in waiting.steps))
@@ -242,7 +168,7 @@ def _reaction(now: Rehearsal, name: str) -> Rehearsal:
 def _attested(now: Rehearsal) -> Rehearsal:
     """Two people have pulled the plug of what could not be fenced, and say so."""
     waiting = now.state.waiting
-    assert waiting is not None
+    assert waiting is not None  # noqa: S101 -- somebody was asked
     commands: list[Command] = []
     for step in (now.plan.step(name) for name in waiting.steps):
         if step.kind in ("fence", "stop", "isolate") and step.component and step.site:
@@ -279,7 +205,8 @@ def _nature(now: Rehearsal) -> Iterator[Move]:
     yield Move("replication stops", 1, lambda r: replace(r, world=severed(r.world)))
     yield Move(f"{source} returns by itself", 1, lambda r: _disturbed(r, source, returned))
     if len(now.missions) > 1 and now.state.claimed:
-        yield Move("terminated", 1, lambda r: following(r, finished=False))
+        then = now.missions[1].plan
+        yield Move(f"it is terminated; next: {then.mode} to {then.target}", 1, lambda r: following(r, finished=False))
 
 
 def _disturbed(now: Rehearsal, site: str, how: Callable) -> Rehearsal:  # type: ignore[type-arg]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from orchestrator.domain.ledger import Request
 from orchestrator.domain.plan import SAFETY
+from orchestrator.domain.rehearsal.attempts import own
+from orchestrator.domain.rehearsal.driving import Broken, Rehearsal, Sent
+from orchestrator.domain.rehearsal.model import World
 from orchestrator.domain.state import End, Status
 from orchestrator.domain.world import Role, Strength
-from tests.domain.attempts import own
-from tests.domain.rehearsal import Broken, Rehearsal, Sent
-from tests.domain.world import World
 
 MOVES = ("planned", "forced")
 
@@ -42,8 +42,8 @@ def _request(now: Rehearsal, sent: Sent) -> None:
     if want.desired != Role(role="primary") or sent.order.attempt.undo:
         return
     for step in plan.of_kind("fence", "stop"):
-        assert step.component is not None
-        assert step.site is not None
+        assert step.component is not None  # noqa: S101 -- the plan says so
+        assert step.site is not None  # noqa: S101 -- the plan says so
         if not _cut_off(now.world, step.component, step.site):
             raise Broken(f"I2: {want} is sent while {step.component} at {step.site} is not cut off")
         if not own(now, sent):
@@ -71,7 +71,7 @@ def _skipped(now: Rehearsal) -> None:
 def _end(now: Rehearsal) -> None:
     """I4: the end says what is the case."""
     finish = now.state.finish
-    assert finish is not None
+    assert finish is not None  # noqa: S101 -- the plan says so
     match finish.end:
         case End.SUCCEEDED:
             _succeeded(now)

@@ -24,10 +24,10 @@ from orchestrator.domain.ensure import (
 from orchestrator.domain.errors import ProviderError
 from orchestrator.domain.ledger import Request
 from orchestrator.domain.outcome import Failed, Outcome, Refused, Unknown
+from orchestrator.domain.rehearsal.driving import Promotion, Rehearsal, Sent, flown, folded, sent_by
+from orchestrator.domain.rehearsal.model import World, changed, observe
 from orchestrator.domain.state import Ended, Perform
 from orchestrator.domain.world import Reading, Role
-from tests.domain.rehearsal import Promotion, Rehearsal, Sent, flown, folded, sent_by
-from tests.domain.world import World, changed, observe
 
 
 class Fault(StrEnum):
@@ -87,7 +87,7 @@ class Worker:
         looks = 0
         while isinstance(said, Look | Change):
             if isinstance(said, Change):
-                assert seen is not None
+                assert seen is not None  # noqa: S101 -- the table looks before it changes
                 reply = self._change(seen)
             else:
                 looks += 1

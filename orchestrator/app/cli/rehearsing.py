@@ -1,0 +1,56 @@
+"""`rehearse`: does this runbook split the service under any placement of up to k faults? No SDK, no Temporal."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+from cyclopts import Parameter, validators
+
+from orchestrator.app.cli.exits import ExitCode
+from orchestrator.app.cli.flags import NO_FLAGS, Flags
+from orchestrator.app.cli.review import valid_runbook
+from orchestrator.app.cli.terminal import Output, data, say
+from orchestrator.app.registry import catalog
+
+
+def rehearse(
+    runbook: str,
+    /,
+    *,
+    faults: Annotated[int, Parameter(validator=validators.Number(gte=0, lte=4))] = 1,
+    output: Output = "text",
+    flags: Flags = NO_FLAGS,
+) -> ExitCode:
+    """Check a runbook in a model of the world, under every placement of up to so many faults.
+
+    Runs the same engine that runs in an emergency. A fault is a look that sees nothing, a request that is lost or that
+    takes effect later, a worker that is lost, a site that crashes, is cut off or returns, a human who interferes, a
+    terminated execution.
+
+    Parameters
+    ----------
+    runbook
+        A file, or the name of a runbook in the library.
+    faults
+        How many: 1 takes seconds, 2 minutes.
+    output
+        How to print it.
+    """
+    from orchestrator.app.rehearsal_view import View
+    from orchestrator.domain.rehearsal.scenarios import scenarios
+    from orchestrator.domain.rehearsal.search import Counterexample, Search
+
+    found = valid_runbook(runbook, flags, undone="rehearsed")
+    view = View(found.runbook, faults)
+    broken = False
+    for scenario in scenarios(found, catalog()):
+        began = time.perf_counter()
+        try:
+            view.covered(scenario, Search(scenario.origin, faults).run())
+        except Counterexample as counterexample:
+            broken = True
+            view.broken(scenario, counterexample)
+        say(f"{scenario.name}, source {scenario.start}: {time.perf_counter() - began:.1f} s")
+    data({"json": view.json, "markdown": view.markdown, "text": view.text}[output]())
+    return ExitCode.FINDINGS if broken else ExitCode.DONE

@@ -1,0 +1,87 @@
+"""A rehearsal for people: what was covered, and the story of what breaks."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+
+from orchestrator.domain.rehearsal.scenarios import ACCEPTED, LEAVES_OUT, Scenario
+from orchestrator.domain.rehearsal.search import Counterexample, Covered
+
+
+@dataclass
+class View:
+    """Filled scenario by scenario, then printed."""
+
+    runbook: str
+    faults: int
+    _covered: list[tuple[Scenario, Covered]] = field(default_factory=list)
+    _broken: list[tuple[Scenario, Counterexample]] = field(default_factory=list)
+
+    def covered(self, scenario: Scenario, covered: Covered) -> None:
+        """The scenario keeps its invariants."""
+        self._covered.append((scenario, covered))
+
+    def broken(self, scenario: Scenario, counterexample: Counterexample) -> None:
+        """The scenario breaks one."""
+        self._broken.append((scenario, counterexample))
+
+    @property
+    def verdict(self) -> str:
+        """One line."""
+        if self._broken:
+            some = f"{len(self._broken)} of {len(self._broken) + len(self._covered)} scenarios"
+            return f"{self.runbook}: BROKEN in {some}, by {_faults(min(c.faults for _, c in self._broken))}"
+        return f"{self.runbook}: checked up to {_faults(self.faults)} in this model, and nothing breaks"
+
+    def text(self) -> str:
+        """For a terminal."""
+        parts = [self.verdict, ""]
+        for scenario, covered in self._covered:
+            parts += [f"  {_title(scenario)}", f"    {_counts(covered)}", f"    {_ends(covered.ends)}"]
+        for scenario, found in self._broken:
+            parts += ["", f"  {_title(scenario)}: {found.broken}", *(f"    {n:2}. {s}" for n, s in _story(found))]
+        parts += ["", f"Accepted loss in forced failovers: {ACCEPTED}. The model leaves out:"]
+        return "\n".join([*parts, *(f"  - {thing}" for thing in LEAVES_OUT)])
+
+    def markdown(self) -> str:
+        """For a pull request."""
+        parts = [f"### {self.verdict}", "", "| executions | source | calls | states | schedules | ends |",
+                 "|---|---|---:|---:|---:|---|"]  # fmt: skip
+        for scenario, c in self._covered:
+            parts.append(f"| {scenario.name} | {scenario.start} | {c.calls:,} | {c.states:,} | {c.schedules:,} "
+                         f"| {_ends(c.ends)} |")  # fmt: skip
+        for scenario, found in self._broken:
+            parts += ["", f"**{_title(scenario)}: {found.broken}** ({_faults(found.faults)})", ""]
+            parts += [f"{n}. {step}" for n, step in _story(found)]
+        parts += ["", f"Accepted loss in forced failovers: {ACCEPTED}. The model leaves out:", ""]
+        return "\n".join([*parts, *(f"- {thing}" for thing in LEAVES_OUT)])
+
+    def json(self) -> str:
+        """For a program."""
+        covered = [{"executions": s.name, "source": s.start, **vars(c)} for s, c in self._covered]
+        broken = [{"executions": s.name, "source": s.start, "broken": c.broken, "faults": c.faults,
+                   "story": c.story} for s, c in self._broken]  # fmt: skip
+        said = {"runbook": self.runbook, "faults": self.faults, "verdict": self.verdict, "leaves_out": LEAVES_OUT}
+        return json.dumps({**said, "covered": covered, "broken": broken}, indent=2)
+
+
+def _title(scenario: Scenario) -> str:
+    return f"{scenario.name}, source {scenario.start}"
+
+
+def _counts(covered: Covered) -> str:
+    return f"{covered.calls:,} calls, {covered.states:,} states, {covered.schedules:,} schedules"
+
+
+def _ends(ends: Counter[str]) -> str:
+    return ", ".join(f"{end} {count:,}" for end, count in sorted(ends.items()))
+
+
+def _faults(number: int) -> str:
+    return f"{number} fault" + ("" if number == 1 else "s")
+
+
+def _story(found: Counterexample) -> list[tuple[int, str]]:
+    return list(enumerate(found.story, start=1))

@@ -1,0 +1,64 @@
+"""`rehearse`: what it prints where nothing breaks, and the story where something does."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from orchestrator.app.cli.application import run
+from orchestrator.app.cli.exits import ExitCode
+from orchestrator.domain import barrier
+
+RUNBOOKS = Path(__file__).parents[2] / "runbooks"
+DEMO = str(RUNBOOKS / "demo.yaml")
+
+
+@pytest.mark.parametrize("file", sorted(RUNBOOKS.glob("*.yaml")), ids=lambda f: f.name)
+def test_every_runbook_of_ours_keeps_its_invariants(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["rehearse", str(file)]) is ExitCode.DONE
+    told = capsys.readouterr()
+    assert "checked up to 1 fault in this model, and nothing breaks" in told.out
+    assert "The model leaves out:" in told.out
+    assert "proven" not in told.out
+    assert "source cut off with its fence devices" in told.err, "progress"
+
+
+def test_markdown_is_a_table_and_json_the_same_for_a_program(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["rehearse", DEMO, "--faults", "0", "--output", "markdown"]) is ExitCode.DONE
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "### demo: checked up to 0 faults in this model, and nothing breaks"
+    assert run(["rehearse", DEMO, "--faults", "0", "--output", "json"]) is ExitCode.DONE
+    told = json.loads(capsys.readouterr().out)
+    rows = [line for line in lines if line.startswith("| ") and not line.startswith("| executions")]
+    assert len(rows) == len(told["covered"]) > 4
+    assert told["broken"] == []
+    assert {one["faults"] for one in told["covered"]} == {0}
+
+
+def test_what_breaks_is_told_as_the_shortest_story(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(barrier, "sufficient", lambda *_: None)  # any evidence of a fence will do
+    assert run(["rehearse", DEMO]) is ExitCode.FINDINGS
+    told = capsys.readouterr().out
+    assert told.startswith("demo: BROKEN in ")
+    assert "scenarios, by 1 fault\n" in told
+    story = told[told.index("I2:") :].partition("\n\n")[0].splitlines()
+    assert "is sent with weak evidence of db.fence" in story[0]
+    assert story[1].strip() == "1. Check db.check: goes well"
+    assert any("read back, but not " in line for line in story)
+    assert len(story) < 40
+
+
+def test_a_number_of_faults_that_makes_no_sense_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["rehearse", DEMO, "--faults", "-1"]) is ExitCode.USAGE
+    assert run(["rehearse", DEMO, "--faults", "many"]) is ExitCode.USAGE
+
+
+def test_a_runbook_with_findings_is_not_rehearsed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "shop.yaml"
+    file.write_text("runbook: shop\nsites: {}\n")
+    assert run(["rehearse", str(file)]) is ExitCode.FINDINGS
+    assert "nothing was rehearsed" in capsys.readouterr().err
