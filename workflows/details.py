@@ -69,7 +69,7 @@ def _conclusion(state: ExecutionState) -> list[str]:
         return [
             f"**{state.finish.end}**: {state.finish.why}.{protected}",
             "",
-            *(["Go on with:", *more] if more else []),
+            *(["Go on with:", "", *more] if more else []),
             "",
         ]
     if state.waiting:
