@@ -14,7 +14,7 @@ from orchestrator.domain.engine import actions, advance, steps, undoing
 from orchestrator.domain.ledger import GroupRecord
 from orchestrator.domain.outcome import Outcome, Unknown
 from orchestrator.domain.plan import Want
-from orchestrator.domain.rehearsal import driving, search
+from orchestrator.domain.rehearsal import folding, search
 from orchestrator.domain.rehearsal.search import Counterexample
 from orchestrator.domain.state import Status
 from tests.domain.test_engine import scenarios
@@ -149,7 +149,7 @@ def events_after_the_end_count(patch: pytest.MonkeyPatch) -> None:
     def counting(plan: Any, state: Any, event: Any) -> Any:
         return state.model_copy(update={"waits": state.waits + 1}) if state.finish else real(plan, state, event)
 
-    _everywhere(patch, "fold", counting, search, driving)
+    _everywhere(patch, "fold", counting, search, folding)
 
 
 def power_on_does_not_count_as_activating(patch: pytest.MonkeyPatch) -> None:

@@ -7,15 +7,16 @@ What a real driver does with threads, a journal and Temporal is done here by mov
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from orchestrator.domain import ledger
-from orchestrator.domain.engine import fold, next_actions, start
+from orchestrator.domain.engine import start
 from orchestrator.domain.errors import ProviderError
 from orchestrator.domain.ledger import Attempt, Execution, GroupRecord
 from orchestrator.domain.plan import Plan, ResourceSpec
+from orchestrator.domain.rehearsal.folding import NOT_FOLDED, Memory
 from orchestrator.domain.rehearsal.model import World, observe, ticked
 from orchestrator.domain.state import (
     Action,
@@ -53,6 +54,7 @@ class Mission:
 
     plan: Plan
     max_loss: str | None = None
+    memory: Memory = field(default_factory=Memory, compare=False, repr=False, metadata=NOT_FOLDED)
 
     @cached_property
     def digest(self) -> str:
@@ -108,7 +110,7 @@ class Rehearsal:
     else has changed.
     """
 
-    missions: tuple[Mission, ...]
+    missions: tuple[Mission, ...] = field(metadata=NOT_FOLDED)
     world: World
     journal: GroupRecord
     state: ExecutionState
@@ -120,13 +122,13 @@ class Rehearsal:
     begun: frozenset[str] = frozenset()
     zombies: tuple[Sent, ...] = ()
     late: tuple[Sent, ...] = ()
-    sent: tuple[Sent, ...] = ()
-    promotions: tuple[Promotion, ...] = ()
+    sent: tuple[Sent, ...] = field(default=(), metadata=NOT_FOLDED)
+    promotions: tuple[Promotion, ...] = field(default=(), metadata=NOT_FOLDED)
     promoting: frozenset[Attempt] = frozenset()
     disturbed: frozenset[str] = frozenset()
     number: int = 1
     reactions: tuple[str, ...] = ()
-    events: tuple[Event, ...] = ()
+    events: tuple[Event, ...] = field(default=(), metadata=NOT_FOLDED)
 
     @property
     def mission(self) -> Mission:
@@ -186,7 +188,7 @@ def sent_by(now: Rehearsal, order: Perform) -> Sent:
 
 def folded(now: Rehearsal, event: Event) -> Rehearsal:
     """The event folded; where it ends the execution, the journal is closed as the driver would."""
-    state = fold(now.plan, now.state, event)
+    state = now.mission.memory.fold(now.plan, now.state, event)
     journal = now.journal
     if state.finish and not now.state.finish and state.claimed:
         journal = ledger.close_execution(journal, state.record.epoch, state.finish.end is not End.NEEDS_HUMAN)
@@ -195,7 +197,7 @@ def folded(now: Rehearsal, event: Event) -> Rehearsal:
 
 def driven(now: Rehearsal) -> Rehearsal:
     """Every action that the engine asks for begun."""
-    for action in next_actions(now.plan, now.state):
+    for action in now.mission.memory.next_actions(now.plan, now.state):
         now = _begun(now, action)
     return now
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
+from functools import cache
 from typing import Any
 
 from pydantic import BaseModel
 
-from orchestrator.domain.rehearsal.driving import Rehearsal
-from orchestrator.domain.state import StepRecord
+from orchestrator.domain.engine import fold, next_actions
+from orchestrator.domain.plan import Plan
+from orchestrator.domain.state import Action, Event, ExecutionState, StepRecord
 
-_FOR_PEOPLE: Mapping[type, frozenset[str]] = {
-    StepRecord: frozenset({"said", "started_at", "ended_at"}),
-    Rehearsal: frozenset({"missions", "events", "sent", "promotions"}),
-}
-"""What no rule reads: words and times that are only shown, and the way that led here."""
+NOT_FOLDED = {"folded": False}
+"""Metadata of a dataclass's field by which two states are not told apart: the way that led here."""
+
+_FOR_PEOPLE: Mapping[type, frozenset[str]] = {StepRecord: frozenset({"said", "started_at", "ended_at"})}
+"""What no rule reads: words and times that are only shown."""
 
 _REMEMBERED = 400_000
 
@@ -46,16 +48,54 @@ class Folding:
     def _parts(self, value: Any) -> object:
         kind, number = type(value), self.number
         if isinstance(value, BaseModel):
-            shown = _FOR_PEOPLE.get(kind, frozenset())
+            shown = _FOR_PEOPLE.get(kind)
+            if shown is None:
+                return (kind, *map(number, value.__dict__.values()))
             return (kind, *[number(part) for name, part in value.__dict__.items() if name not in shown])
         if isinstance(value, Mapping):
             return (dict, frozenset((key, number(part)) for key, part in value.items()))
         if isinstance(value, tuple | list):
-            return (tuple, *[number(part) for part in value])
+            return (tuple, *map(number, value))
         if isinstance(value, frozenset):
-            return (frozenset, frozenset(number(part) for part in value))
+            return (frozenset, frozenset(map(number, value)))
         if is_dataclass(value):
-            shown = _FOR_PEOPLE.get(kind, frozenset())
-            return (kind, *[number(getattr(value, f.name)) for f in fields(value) if f.name not in shown])
+            return (kind, *[number(getattr(value, name)) for name in _folded_fields(kind)])  # type: ignore[arg-type]  # a class is hashable
         msg = f"no rule for a {kind.__name__}"
         raise TypeError(msg)
+
+
+class NotPure(AssertionError):
+    """The engine is no function of what it is given."""
+
+
+class Memory:
+    """What the engine makes of a state, found out once for all states that are equal."""
+
+    def __init__(self) -> None:
+        self._folding = Folding()
+        self._states: dict[tuple[int, int], ExecutionState] = {}
+        self._actions: dict[int, tuple[Action, ...]] = {}
+
+    def fold(self, plan: Plan, state: ExecutionState, event: Event) -> ExecutionState:
+        """The state after `event`, or one that is equal in what rules read of it. One memory serves one plan.
+
+        Raises NotPure where the engine makes two states of the same.
+        """
+        key = self._folding.number(state), self._folding.number(event)
+        if key not in self._states:
+            self._states[key] = fold(plan, state, event)
+            if fold(plan, state, event) != self._states[key]:
+                raise NotPure("the same event folds to another state")
+        return self._states[key]
+
+    def next_actions(self, plan: Plan, state: ExecutionState) -> tuple[Action, ...]:
+        """What the engine asks for."""
+        key = self._folding.number(state)
+        if key not in self._actions:
+            self._actions[key] = tuple(next_actions(plan, state))
+        return self._actions[key]
+
+
+@cache
+def _folded_fields(kind: Any) -> tuple[str, ...]:
+    return tuple(f.name for f in fields(kind) if f.metadata.get("folded", True))
