@@ -9,9 +9,9 @@ from orchestrator.app.cli.exits import ExitCode
 from orchestrator.app.cli.flags import NO_FLAGS, Flags
 from orchestrator.app.cli.terminal import data
 from orchestrator.app.examples import TO_START_FROM, example
+from orchestrator.app.journals import make_journal
 from orchestrator.app.registry import catalog
 from orchestrator.app.settings import HERE
-from orchestrator.runtime.journal import SqliteJournal
 
 SETTINGS = """\
 # Where things are. Flags and TIDEOVER_* go before this file; it goes before the user's own.
@@ -33,11 +33,7 @@ def init(*, flags: Flags = NO_FLAGS) -> ExitCode:
         ui=settings.ui,
     )  # fmt: skip
     _file(HERE, text)
-    if settings.journal.exists():
-        data(f"kept  {settings.journal}")
-    else:
-        SqliteJournal.create(settings.journal)
-        data(f"made  {settings.journal}")
+    data(f"{'made' if make_journal(settings) else 'kept'}  {settings.journal}")
     _file(folder / "runbook.schema.json", runbook_schema.text(catalog()))
     if any(folder.glob("*.yaml")):
         data(f"kept  {folder}: it has runbooks already")

@@ -26,6 +26,7 @@ from orchestrator.app.demo.cluster import PORT
 from orchestrator.app.demo.verdict import Verdict
 from orchestrator.app.demo.world import DIRECTORY, SITES, DemoWorld
 from orchestrator.app.executions import Executions, Handle
+from orchestrator.app.journals import open_journal
 from orchestrator.app.settings import Settings, load
 from orchestrator.app.temporal_binary import ServerBinary, find_binary
 from orchestrator.app.temporal_server import EmbeddedServer, ServerOptions, start_embedded
@@ -144,7 +145,7 @@ class Story:
         if title:
             _act_title(title)
         handle = await self.executions.start(workflow, request)
-        ended = await follow(self.executions, handle, self.settings.journal, _Approves())
+        ended = await follow(self.executions, handle, self.settings, _Approves())
         self.ended.append(ended)
         if ended.result.end != "SUCCEEDED":
             raise Stopped(ended.code, f"{ended.result.end}: {ended.result.why}; see {ended.link}")
@@ -163,7 +164,7 @@ class Story:
 
     def _summary(self) -> ExitCode:
         console = out()
-        journal = SqliteJournal(self.settings.journal)
+        journal = open_journal(self.settings)
         forced, planned = self.seen
         rpo = archive.find(journal, self.ended[0].result.report).plan.objectives.rpo
         err().print()
@@ -210,7 +211,9 @@ def _settings(world: DemoWorld) -> Settings:
     for leftover in world.directory.glob("journal.db*"):
         leftover.unlink()
     SqliteJournal.create(journal)
-    return Settings(runbooks=[world.directory], journal=journal, credentials=world.credentials, reports=load().reports)
+    return Settings(
+        runbooks=[world.directory], journal=str(journal), credentials=world.credentials, reports=load().reports
+    )
 
 
 async def _kept(world: DemoWorld, server: EmbeddedServer, settings: Settings) -> None:
@@ -220,7 +223,7 @@ async def _kept(world: DemoWorld, server: EmbeddedServer, settings: Settings) ->
         **world.environment,
         "TEMPORAL_ADDRESS": server.address,
         "TIDEOVER_RUNBOOKS": json.dumps([str(world.directory)]),
-        "TIDEOVER_JOURNAL": str(settings.journal),
+        "TIDEOVER_JOURNAL": settings.journal,
         "TIDEOVER_CREDENTIALS": str(settings.credentials),
         "TIDEOVER_UI": server.ui,
     }
