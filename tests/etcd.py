@@ -94,12 +94,13 @@ class Member:
 
 @dataclass
 class Cluster:
-    """Members that know each other. `more`: flags for each."""
+    """Members that know each other. `more`: flags for each; `also`: one more URL that each serves clients on."""
 
     binary: Path
     directory: Path
     size: int = 3
     more: tuple[str, ...] = ()
+    also: str = ""
     members: list[Member] = field(default_factory=list, init=False)
 
     @property
@@ -167,7 +168,7 @@ class Cluster:
             flags = {
                 "--name": f"m{n}", "--data-dir": str(place / "data"), "--logger": "zap", "--log-level": "warn",
                 "--listen-peer-urls": peer, "--initial-advertise-peer-urls": peer,
-                "--listen-client-urls": url, "--advertise-client-urls": url,
+                "--listen-client-urls": ",".join(filter(None, (url, self.also))), "--advertise-client-urls": url,
                 "--initial-cluster": ",".join(peers), "--initial-cluster-token": str(directory),
             }  # fmt: skip
             argv = (str(self.binary), *(part for flag in flags.items() for part in flag), *self.more)
@@ -264,9 +265,11 @@ def way_to(member: Member) -> Iterator[Way]:
 
 
 @contextmanager
-def cluster(binary: Path, directory: Path, size: int = 3, more: tuple[str, ...] = ()) -> Iterator[Cluster]:
+def cluster(
+    binary: Path, directory: Path, size: int = 3, more: tuple[str, ...] = (), also: str = ""
+) -> Iterator[Cluster]:
     """A cluster that serves, and is gone at the end."""
-    found = Cluster(binary, directory, size, more)
+    found = Cluster(binary, directory, size, more, also)
     try:
         found.start()
         yield found

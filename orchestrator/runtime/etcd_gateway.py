@@ -32,9 +32,11 @@ IDLE = 30.0
 PAUSE = 0.1
 """Seconds before the members are asked again after each of them failed."""
 
-_FINAL = frozenset({3, 5, 7, 8, 9, 11, 12, 13, 15})
+_FINAL = frozenset({3, 5, 7, 8, 9, 11, 12})
 """gRPC codes (https://grpc.io/docs/guides/status-codes/) by which etcd has decided: another member says the same."""
 _TOKEN_IS_OLD = ("invalid auth token", "revision of auth store is old")
+
+_MAY_LAND = "; what was asked for may still be carried out"
 
 Body = Mapping[str, Any]
 
@@ -87,6 +89,8 @@ class Gateway:
                     said[member], doubtful = str(failed), doubtful or failed.sent
                     self._token = ""  # a gateway that drops the connection may mean that it does not like the token
                     continue
+                except JournalUnavailable as refused:
+                    raise JournalUnavailable(f"{refused}{_MAY_LAND if doubtful and writes else ''}") from refused
                 self._first = number
                 return answer, doubtful
             time.sleep(PAUSE)
@@ -151,7 +155,7 @@ class Gateway:
 
     def _nobody(self, said: Mapping[str, str], doubtful: bool) -> str:
         each = "; ".join(f"{member} {why}" for member, why in said.items())
-        landed = "; what was asked for may still be carried out" if doubtful else ""
+        landed = _MAY_LAND if doubtful else ""
         return (
             f"the journal's etcd did not answer within {PATIENCE:g} s: {each}{landed}. "
             f"More than half of its members must run and reach each other: start them, or mend the network"
@@ -195,8 +199,7 @@ _WAYS_OUT: Mapping[str, str] = {
     "too large": ": raise --max-request-bytes of its members",
     "larger than max": ": raise --max-request-bytes of its members",
     "too many operations": ": raise --max-txn-ops of its members",
-    "permission denied": ": grant the user readwrite on the journal's prefix",
-    "user name is empty": ": name a profile with user and password in TIDEOVER_JOURNAL_CREDENTIALS",
+    "permission denied": ": TIDEOVER_JOURNAL_CREDENTIALS names the profile of a user who may readwrite the prefix",
     "space exceeded": ": compact and defragment it, and disarm its alarm",
     "compacted": ": it was compacted while it was read; try again",
 }

@@ -19,10 +19,12 @@ from orchestrator.runtime.credentials import ProfileCredentials
 from tests.workflows.toy.provider import CATALOG
 
 
-def composition(directory: Path) -> Composition:
+def composition(directory: Path, journal: str | None = None) -> Composition:
     """What a worker is made of, with the toy's catalog in place of all providers'."""
     settings = Settings(
-        runbooks=[directory], journal=directory / "journal.db", credentials=directory / "credentials.toml"
+        runbooks=[directory],
+        journal=journal or directory / "journal.db",
+        credentials=directory / "credentials.toml",
     )
     adapters = Adapters(CATALOG, ProfileCredentials(settings.credentials))
     return Composition(settings, open_journal(settings), adapters, RunbookLibrary([directory], CATALOG))
