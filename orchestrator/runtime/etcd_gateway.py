@@ -12,16 +12,18 @@ from __future__ import annotations
 
 import json
 import select
+import socket
 import ssl
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from http.client import HTTPConnection, HTTPException
 from typing import Any
 
 from orchestrator.domain.errors import JournalUnavailable
+from orchestrator.runtime.lookup import Lookup
 
 PATIENCE = 8.0
 """Seconds for one request at all members together; electing a new leader takes etcd one or two."""
@@ -66,6 +68,7 @@ class Gateway:
         self._access = access
         self._first = 0
         self._token = ""
+        self._lookup = Lookup()
         self._idle: dict[str, deque[tuple[float, HTTPConnection]]] = {member: deque() for member in self.members}
 
     def __str__(self) -> str:
@@ -129,11 +132,10 @@ class Gateway:
             if time.monotonic() - since < IDLE and _stands(connection):
                 return connection
             connection.close()
-        tls, timeout = self._access.tls, max(deadline - time.monotonic(), 0.001)
-        made = HTTPSConnection(member, timeout=timeout, context=tls) if tls else HTTPConnection(member, timeout=timeout)
+        made = _Connection(member, self._access.tls, self._lookup, deadline)
         try:
             made.connect()
-        except (OSError, HTTPException) as error:
+        except (OSError, ValueError) as error:
             made.close()
             raise _Failed(_why("cannot be reached", error), sent=False) from error
         return made
@@ -160,6 +162,33 @@ class Gateway:
             f"the journal's etcd did not answer within {PATIENCE:g} s: {each}{landed}. "
             f"More than half of its members must run and reach each other: start them, or mend the network"
         )
+
+
+class _Connection(HTTPConnection):
+    """One whose connecting ends by the deadline: looking up the name, and agreeing on TLS, included."""
+
+    def __init__(self, member: str, tls: ssl.SSLContext | None, lookup: Lookup, deadline: float) -> None:
+        super().__init__(member)
+        self._tls, self._lookup, self._deadline = tls, lookup, deadline
+
+    def connect(self) -> None:
+        """It stands, with the first of the host's addresses that answers. Raises OSError, or ValueError for no name."""
+        addresses = self._lookup.addresses(self.host, self._left)
+        for number, address in enumerate(addresses, start=1):
+            try:
+                made = socket.create_connection((address, self.port), self._left)
+            except OSError:
+                if number == len(addresses):
+                    raise
+            else:
+                break
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        made.settimeout(self._left)
+        self.sock = self._tls.wrap_socket(made, server_hostname=self.host) if self._tls else made
+
+    @property
+    def _left(self) -> float:
+        return max(self._deadline - time.monotonic(), 0.001)
 
 
 def _exchange(connection: HTTPConnection, path: str, message: Body, headers: Mapping[str, str], deadline: float) -> Any:
@@ -195,11 +224,13 @@ def _refusal(status: int, answer: Body, text: bytes) -> Exception:
     return _Failed(f"answered {status}: {why or 'nothing'}", sent=not turned_away)
 
 
+_NOBODY = ": TIDEOVER_JOURNAL_CREDENTIALS names the profile of a user who may readwrite the prefix"
 _WAYS_OUT: Mapping[str, str] = {
     "too large": ": raise --max-request-bytes of its members",
     "larger than max": ": raise --max-request-bytes of its members",
     "too many operations": ": raise --max-txn-ops of its members",
-    "permission denied": ": TIDEOVER_JOURNAL_CREDENTIALS names the profile of a user who may readwrite the prefix",
+    "permission denied": _NOBODY,
+    "user name is empty": _NOBODY,
     "space exceeded": ": compact and defragment it, and disarm its alarm",
     "compacted": ": it was compacted while it was read; try again",
 }

@@ -226,11 +226,16 @@ def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Locked]:
 
 
 @pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot come to anything ends within a second."""
+    monkeypatch.setattr(etcd_gateway, "PATIENCE", 1.0)
+
+
+@pytest.fixture
 def secrets(place: Path, locked: Locked, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The file of credentials; the settings name the locked member and a profile in it."""
     monkeypatch.setenv("TIDEOVER_JOURNAL", locked.url)
     monkeypatch.setenv("TIDEOVER_JOURNAL_CREDENTIALS", "journal")
-    monkeypatch.setattr(etcd_gateway, "PATIENCE", 3.0)
     file = place / "credentials.toml"
     file.touch(mode=0o600)
     return file
@@ -259,6 +264,7 @@ def test_with_certificates_and_a_user_it_works_beyond_the_life_of_a_token(secret
         (("certificate", "key"), {"user": "tideover", "password": PASSWORD}, "certificate verify failed"),
     ],
 )
+@pytest.mark.usefixtures("impatient")
 def test_who_is_not_let_in_is_told_why(
     secrets: Path,
     locked: Locked,
@@ -300,6 +306,7 @@ def test_a_profile_that_cannot_be_used_is_named(secrets: Path, locked: Locked, m
         open_journal(load())
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_member_that_wants_tls_is_no_journal_without(secrets: Path, locked: Locked) -> None:
     secrets.write_text(locked.shown(user="tideover", password=PASSWORD))
     with pytest.raises(JournalUnavailable, match="did not answer"):
