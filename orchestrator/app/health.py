@@ -71,7 +71,7 @@ def journal(settings: Settings) -> Iterator[Check]:
         took = time.monotonic() - began
         broken = audit.verify(found)
     except TideoverError as error:
-        yield Check("fail", "journal", str(error), "`tideover init` makes a first one; a lost one must be restored")
+        yield Check("fail", "journal", str(error), "nothing can be started without; a lost one must be restored")
         return
     place = place_of(settings.journal)
     kind = _filesystem(place) if isinstance(place, Path) else ""
