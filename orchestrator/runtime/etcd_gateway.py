@@ -27,8 +27,9 @@ from orchestrator.runtime.lookup import Lookup
 
 PATIENCE = 8.0
 """Seconds for one request at all members together; electing a new leader takes etcd one or two."""
-TRY = 2.0
-"""Seconds for one member, connecting included: then the next one is asked."""
+TRY = 0.5
+"""Seconds for one member, connecting included, before the next one is asked; half as long again in each round. A
+member passes a write on to the leader once, and says nothing where that is lost: only asking again helps."""
 IDLE = 30.0
 """Seconds after which an unused connection is not trusted any more."""
 PAUSE = 0.1
@@ -80,6 +81,7 @@ class Gateway:
         Raises JournalUnavailable where no member answers in time, or one refuses.
         """
         deadline, said, doubtful = time.monotonic() + PATIENCE, dict.fromkeys(self.members, "was not asked"), False
+        each = TRY
         while True:
             for number in self._order():
                 member = self.members[number]
@@ -87,7 +89,7 @@ class Gateway:
                 if left <= 0:
                     raise JournalUnavailable(self._nobody(said, doubtful and writes))
                 try:
-                    answer = self.ask_one(member, path, message, min(left, TRY))
+                    answer = self.ask_one(member, path, message, min(left, each))
                 except _Failed as failed:
                     said[member], doubtful = str(failed), doubtful or failed.sent
                     self._token = ""  # a gateway that drops the connection may mean that it does not like the token
@@ -96,6 +98,7 @@ class Gateway:
                     raise JournalUnavailable(f"{refused}{_MAY_LAND if doubtful and writes else ''}") from refused
                 self._first = number
                 return answer, doubtful
+            each *= 1.5
             time.sleep(PAUSE)
 
     def trouble(self, path: str, message: Body) -> dict[str, str]:
@@ -103,7 +106,7 @@ class Gateway:
         found = dict.fromkeys(self.members, "")
         for member in self.members:
             try:
-                self.ask_one(member, path, message, TRY)
+                self.ask_one(member, path, message, PATIENCE / 4)
             except (_Failed, JournalUnavailable) as error:
                 found[member] = str(error)
         return found
@@ -121,8 +124,8 @@ class Gateway:
         return answer
 
     def _order(self) -> list[int]:
-        count = len(self.members)
-        return [(self._first + step) % count for step in range(count)]
+        size = len(self.members)
+        return [(self._first + step) % size for step in range(size)]
 
     def _connection(self, member: str, deadline: float) -> HTTPConnection:
         """One that was left by an earlier request and still stands, else a new one. Nothing was sent if it raises."""
