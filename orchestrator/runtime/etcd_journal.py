@@ -1,4 +1,4 @@
-"""The journal on etcd: for more than one control host. Three or five members, none of them at a site that may be lost.
+"""The journal on etcd, for more than one control host: three or five members, the most of them at no one site.
 
 Each key of the journal is a key of etcd under the prefix, and its version is etcd's own. Every read and every swap is
 one transaction that also compares the journal's identity, so that an emptied or exchanged store is noticed at once.
@@ -49,7 +49,7 @@ class _Range(_Answer):
 
 
 class _Response(_Answer):
-    response_range: _Range = _Range()
+    response_range: _Range | None = None
 
 
 class _Header(_Answer):
@@ -125,7 +125,7 @@ class EtcdJournal:
             if not answer.succeeded:
                 raise self._another(entries)
             found |= entries
-            if not answer.responses[0].response_range.more:
+            if not self._page(answer).more:
                 return {key: (value, version) for key, (_, value, version) in found.items()}
             start, revision = f"{self._prefix}/{max(entries, key=str.encode)}\0", revision or answer.header.revision
 
@@ -160,12 +160,12 @@ class EtcdJournal:
 
         The request can do nothing any more where a version has risen: its comparisons fail for ever.
         """
-        versions = [(found.get(key, ("", "", 0))[2], seen) for key, _, seen in changes]
         for key, _, seen in changes:
             by, _, version = found.get(key, ("", "", 0))
             if version == seen + 1:
                 return by == stamp
-        if any(version > seen for version, seen in versions) and any(version <= seen for version, seen in versions):
+        risen = [found.get(key, ("", "", 0))[2] > seen for key, _, seen in changes]
+        if any(risen) and not all(risen):
             return False
         why = "the answer to a write was lost, and others have written since: nobody knows whether it was made"
         raise JournalUnavailable(f"{why}; look at the group with `tideover status` before trying again")
@@ -192,10 +192,18 @@ class EtcdJournal:
             raise JournalUnavailable(self._changed)
         return answer, doubtful
 
+    def _page(self, answer: _Transaction) -> _Range:
+        """The one range that was asked for. What lacks it must not pass for an empty journal."""
+        for response in answer.responses:
+            if response.response_range is not None:
+                return response.response_range
+        raise JournalUnavailable(f"what {self._gateway} answered is not etcd's: it has no range")
+
     def _entries(self, answer: _Transaction) -> Found:
         start = len(self._prefix) + 1
         found = {}
-        for entry in (entry for response in answer.responses for entry in response.response_range.kvs):
+        ranges = (response.response_range or _Range() for response in answer.responses)
+        for entry in (entry for each in ranges for entry in each.kvs):
             stamp, line_break, value = entry.value[:_STAMP], entry.value[_STAMP : _STAMP + 1], entry.value[_STAMP + 1 :]
             if line_break != "\n":
                 raise JournalUnavailable(

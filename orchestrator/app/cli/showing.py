@@ -26,14 +26,13 @@ from orchestrator.app.demo.cluster import PORT
 from orchestrator.app.demo.verdict import Verdict
 from orchestrator.app.demo.world import DIRECTORY, SITES, DemoWorld
 from orchestrator.app.executions import Executions, Handle
-from orchestrator.app.journals import open_journal
+from orchestrator.app.journals import make_journal, open_journal
 from orchestrator.app.settings import Settings, load
 from orchestrator.app.temporal_binary import ServerBinary, find_binary
 from orchestrator.app.temporal_server import EmbeddedServer, ServerOptions, start_embedded
 from orchestrator.app.worker import Composition, build_worker
 from orchestrator.domain.durations import show
 from orchestrator.runtime import archive
-from orchestrator.runtime.journal import SqliteJournal
 from workflows import search_attributes
 from workflows.messages import FailoverRequest, SiteRequest, Snapshot
 from workflows.plugin import TASK_QUEUE
@@ -210,10 +209,11 @@ def _settings(world: DemoWorld) -> Settings:
     journal = world.directory / "journal.db"
     for leftover in world.directory.glob("journal.db*"):
         leftover.unlink()
-    SqliteJournal.create(journal)
-    return Settings(
+    settings = Settings(
         runbooks=[world.directory], journal=str(journal), credentials=world.credentials, reports=load().reports
     )
+    make_journal(settings)
+    return settings
 
 
 async def _kept(world: DemoWorld, server: EmbeddedServer, settings: Settings) -> None:
