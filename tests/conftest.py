@@ -12,6 +12,7 @@ import pytest_asyncio
 from orchestrator.app.temporal_binary import ServerBinary, find_binary
 from orchestrator.app.temporal_server import EmbeddedServer, ServerOptions, start_embedded
 from orchestrator.runtime import ssh
+from tests import etcd, etcd_binary
 from workflows import search_attributes
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -37,3 +38,10 @@ async def temporal_env(temporal_binary: ServerBinary) -> AsyncIterator[EmbeddedS
     and nothing that one process does to it can reach the tests of another. Tests connect clients of their own."""
     async with start_embedded(temporal_binary, ServerOptions(search_attributes=search_attributes.ALL)) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def etcd_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[etcd.Cluster]:
+    """Three real etcd members that nobody harms, one cluster for each test process; each test has its own prefix."""
+    with etcd.cluster(etcd_binary.find(), tmp_path_factory.mktemp("etcd")) as found:
+        yield found

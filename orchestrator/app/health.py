@@ -13,6 +13,7 @@ from typing import Literal
 
 from orchestrator.app.connection import is_gone, unknown_search_attributes
 from orchestrator.app.executions import Executions
+from orchestrator.app.journals import open_journal, place_of
 from orchestrator.app.library import RunbookLibrary
 from orchestrator.app.runbook_text import read
 from orchestrator.app.settings import HERE, Settings
@@ -23,8 +24,8 @@ from orchestrator.domain.resolving import resolve
 from orchestrator.domain.runbook import Runbook
 from orchestrator.runtime import audit, child
 from orchestrator.runtime.credentials import ProfileCredentials
+from orchestrator.runtime.etcd_journal import EtcdJournal
 from orchestrator.runtime.group import Group
-from orchestrator.runtime.journal import SqliteJournal
 
 Level = Literal["ok", "warn", "fail"]
 
@@ -48,7 +49,7 @@ class Check:
 def local(settings: Settings, catalog: Catalog) -> Iterator[Check]:
     """Everything on this host: settings, journal, credentials, runbooks and what they need."""
     yield Check("ok", "settings", f"from {HERE}" if HERE.is_file() else "defaults and the environment")
-    yield from journal(settings.journal)
+    yield from journal(settings)
     yield _credentials_file(settings.credentials)
     library = RunbookLibrary(settings.runbooks, catalog)
     if not library.names():
@@ -58,10 +59,10 @@ def local(settings: Settings, catalog: Catalog) -> Iterator[Check]:
         yield from _runbook(library.path(name), catalog, settings)
 
 
-def journal(path: Path) -> Iterator[Check]:
+def journal(settings: Settings) -> Iterator[Check]:
     """The journal can be read and durably written, and its audit trail is whole."""
     try:
-        found = SqliteJournal(path)
+        found = open_journal(settings)
         began = time.monotonic()
         version = found.read(_PROBE).get(_PROBE, ("", 0))[1]
         if not found.swap((_PROBE, f"{time.time():.0f}", version)):
@@ -70,19 +71,35 @@ def journal(path: Path) -> Iterator[Check]:
         took = time.monotonic() - began
         broken = audit.verify(found)
     except TideoverError as error:
-        yield Check("fail", "journal", str(error), "`tideover init` makes a first one; a lost one must be restored")
+        yield Check("fail", "journal", str(error), "nothing can be started without; a lost one must be restored")
         return
-    kind = _filesystem(path)
+    place = place_of(settings.journal)
+    kind = _filesystem(place) if isinstance(place, Path) else ""
     if kind in NOT_DURABLE:
-        yield Check("warn", "journal", f"{path} is on {kind}: it is lost with the power", "put it on a disk")
+        yield Check("warn", "journal", f"{place} is on {kind}: it is lost with the power", "put it on a disk")
     elif took > SLOW_WRITE:
         yield Check("warn", "journal", f"a durable write took {took:.2f} s", "put it on a faster disk")
     else:
-        yield Check("ok", "journal", f"{path} ({found.id[:8]}), a durable write took {took * 1000:.0f} ms")
+        yield Check("ok", "journal", f"{settings.journal} ({found.id[:8]}), a durable write took {took * 1000:.0f} ms")
+    if isinstance(found, EtcdJournal):
+        yield from _members(found)
     if broken:
         yield Check("fail", "audit trail", broken, "it was changed by another hand: keep a copy, and find out whose")
     else:
         yield Check("ok", "audit trail", f"{sum(1 for _ in audit.entries(found))} entries, the chain verifies")
+
+
+def _members(journal: EtcdJournal) -> Iterator[Check]:
+    """Each member of the etcd answers, and there are enough of them to lose one."""
+    trouble = journal.trouble()
+    for member, why in trouble.items():
+        if why:
+            way_out = "start it, or mend the way to it: one more that is lost may make the journal unavailable"
+            yield Check("warn", "etcd", f"{member} {why}", way_out)
+    if not any(trouble.values()):
+        way_out = "" if len(trouble) > 2 else "the loss of one must not lose the journal: name three or five"
+        count = f"{len(trouble)} member{'s' if len(trouble) > 1 else ''}, and each answers"
+        yield Check("warn" if way_out else "ok", "etcd", count, way_out)
 
 
 async def temporal(connected: Callable[[], Awaitable[Executions]], settings: Settings) -> list[Check]:
@@ -101,13 +118,13 @@ async def temporal(connected: Callable[[], Awaitable[Executions]], settings: Set
         checks.append(Check("ok", "worker", f"{', '.join(workers)} polls {executions.queue!r}"))
     else:
         checks.append(Check("fail", "worker", f"none polls {executions.queue!r}", "start one with `tideover worker`"))
-    return [*checks, *await _held(executions, settings.journal)]
+    return [*checks, *await _held(executions, settings)]
 
 
-async def _held(executions: Executions, path: Path) -> list[Check]:
+async def _held(executions: Executions, settings: Settings) -> list[Check]:
     """A group that is held by an execution which has ended, as after a Terminate: what is left to do."""
     try:
-        groups = _held_groups(path)
+        groups = _held_groups(settings)
     except TideoverError:
         return []  # the journal's own check has told
     checks = []
@@ -183,9 +200,9 @@ def _filesystem(path: Path) -> str:
     return max(holding, key=lambda found: len(found[0]), default=("", ""))[1]
 
 
-def _held_groups(path: Path) -> dict[str, GroupRecord]:
+def _held_groups(settings: Settings) -> dict[str, GroupRecord]:
     """Every group that an execution holds, by the journal."""
-    found = SqliteJournal(path)
+    found = open_journal(settings)
     names = [key.removeprefix("group/") for key in found.read("group/")]
     records = {name: Group(found, name).record() for name in names}
     return {name: record for name, record in records.items() if record.execution}

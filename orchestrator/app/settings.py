@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import ValidationError
+from pydantic import BeforeValidator, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -26,15 +26,17 @@ def _users_file() -> Path:
 class Settings(BaseSettings):
     """Where things are. The connection to Temporal is not here: it is the `temporal` command's own (envconfig).
 
-    runbooks: folders searched for `<name>.yaml`, in order. journal: the SQLite file with the safety state.
-    credentials: the file of credential profiles. reports: where reports are written. ui: the Temporal UI's address,
-    for links.
+    runbooks: folders searched for `<name>.yaml`, in order. journal: the SQLite file with the safety state, or
+    `etcd://host:port,.../prefix` (`etcds://` with TLS). journal_credentials: the profile that etcd is shown: `user`,
+    `password`, and as PEM `ca`, `certificate`, `key`. credentials: the file of credential profiles. reports: where
+    reports are written. ui: the Temporal UI's address, for links.
     """
 
     model_config = SettingsConfigDict(env_prefix="TIDEOVER_", extra="ignore")
 
     runbooks: list[Path] = [Path("runbooks")]
-    journal: Path = Path(".tideover/journal.db")
+    journal: Annotated[str, BeforeValidator(str)] = ".tideover/journal.db"
+    journal_credentials: str = ""
     credentials: Path = Path("credentials.toml")
     reports: Path = Path("reports")
     ui: str = "http://localhost:8233"

@@ -9,12 +9,13 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 
 from orchestrator.app.connection import connect, is_gone, register_search_attributes
+from orchestrator.app.journals import open_journal
 from orchestrator.app.library import RunbookLibrary
 from orchestrator.app.registry import catalog
 from orchestrator.app.settings import Settings
+from orchestrator.ports import Journal
 from orchestrator.runtime.adapters import Adapters
 from orchestrator.runtime.credentials import ProfileCredentials
-from orchestrator.runtime.journal import SqliteJournal
 from workflows.activities import HEARTBEAT, Activities
 from workflows.plugin import TASK_QUEUE, TideoverPlugin
 
@@ -27,7 +28,7 @@ class Composition:
     """Everything that a worker is made of, from the settings."""
 
     settings: Settings
-    journal: SqliteJournal
+    journal: Journal
     adapters: Adapters
     library: RunbookLibrary
 
@@ -36,7 +37,7 @@ class Composition:
         """Built without any I/O but on the journal. Raises JournalUnavailable where that is missing."""
         found = catalog()
         adapters = Adapters(found, ProfileCredentials(settings.credentials))
-        return cls(settings, SqliteJournal(settings.journal), adapters, RunbookLibrary(settings.runbooks, found))
+        return cls(settings, open_journal(settings), adapters, RunbookLibrary(settings.runbooks, found))
 
 
 async def build_worker(

@@ -22,6 +22,7 @@ from orchestrator.app.temporal_binary import find_binary
 from orchestrator.app.temporal_server import ServerOptions, start_embedded
 from orchestrator.app.worker import Composition, build_worker
 from orchestrator.domain.commands import Approve, Attest, Escalate, OperatorInput
+from orchestrator.ports import Journal
 from orchestrator.runtime import archive
 from orchestrator.runtime.journal import SqliteJournal
 from workflows import search_attributes
@@ -41,7 +42,7 @@ class Recorder:
 
     world: DemoWorld
     client: Client
-    journal: SqliteJournal
+    journal: Journal
 
     async def forced(self, to: str, reason: str) -> Handle:
         """A forced failover, approved."""

@@ -22,12 +22,15 @@ import pytest
 from orchestrator.app.cli.application import run
 from orchestrator.app.cli.exits import ExitCode
 from orchestrator.app.connection import connect
+from orchestrator.app.journals import make_journal
+from orchestrator.app.settings import Settings
 from orchestrator.app.temporal_server import EmbeddedServer
 from orchestrator.app.worker import build_worker
 from orchestrator.domain.derivation import derive
 from orchestrator.domain.plan import PlanMode
 from orchestrator.runtime.group import Group
 from orchestrator.runtime.journal import SqliteJournal
+from tests.etcd import Cluster
 from tests.workflows.stage import RUNBOOK
 from tests.workflows.toy.provider import CATALOG
 from tests.workflows.toy.worker import composition
@@ -43,6 +46,7 @@ class Shop:
     directory: Path
     world: World
     captured: pytest.CaptureFixture[str]
+    journal: str
     out: str = ""
     err: str = ""
 
@@ -54,8 +58,8 @@ class Shop:
 
     def hash(self, to: str, mode: PlanMode) -> str:
         """The hash of the plan, as `tideover plan` would show it."""
-        runbook = composition(self.directory).library.runbook(self.group)
-        return derive(runbook, CATALOG, to, mode, SqliteJournal(self.directory / "journal.db").id).hash
+        made = composition(self.directory, self.journal)
+        return derive(made.library.runbook(self.group), CATALOG, to, mode, made.journal.id).hash
 
     def begun(self) -> None:
         """A forced failover waits for its approval."""
@@ -68,37 +72,47 @@ class Shop:
 
 
 @pytest.fixture
+def journal(tmp_path: Path, request: pytest.FixtureRequest) -> str:
+    """What TIDEOVER_JOURNAL says: a file, or three real members where a test is run on `etcd` as well."""
+    if getattr(request, "param", "sqlite") == "sqlite":
+        return str(tmp_path / "journal.db")
+    cluster: Cluster = request.getfixturevalue("etcd_cluster")
+    return f"etcd://{','.join(cluster.addresses)}/{uuid.uuid4().hex}"
+
+
+@pytest.fixture
 def shop(
     temporal_env: EmbeddedServer,
     tmp_path: Path,
+    journal: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> Iterator[Shop]:
     group, world = f"shop-{uuid.uuid4().hex[:8]}", World.create(tmp_path / "world.db")
-    SqliteJournal.create(tmp_path / "journal.db")
+    assert make_journal(Settings(journal=journal))
     (tmp_path / f"{group}.yaml").write_text(RUNBOOK.format(group=group))
     (tmp_path / "credentials.toml").write_text('[toy-db]\npassword = "secret"\n')
     settings = {
         VARIABLE: str(world.path),
         "TEMPORAL_ADDRESS": temporal_env.address,
-        "TIDEOVER_JOURNAL": str(tmp_path / "journal.db"),
+        "TIDEOVER_JOURNAL": journal,
         "TIDEOVER_UI": temporal_env.ui,
         "TIDEOVER_REPORTS": str(tmp_path / "reports"),
     }
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
-    with _worker(tmp_path, temporal_env.address):
-        yield Shop(group, tmp_path, world, capsys)
+    with _worker(tmp_path, temporal_env.address, journal):
+        yield Shop(group, tmp_path, world, capsys, journal)
 
 
 @contextmanager
-def _worker(directory: Path, address: str) -> Iterator[None]:
+def _worker(directory: Path, address: str, journal: str) -> Iterator[None]:
     """A worker in a thread, since the command line runs a loop of its own."""
     loop, stop, ready = asyncio.new_event_loop(), asyncio.Event(), threading.Event()
 
     async def work() -> None:
-        _, worker = await build_worker(composition(directory), address, TASK_QUEUE)
+        _, worker = await build_worker(composition(directory, journal), address, TASK_QUEUE)
         async with worker:
             ready.set()
             await stop.wait()
@@ -114,6 +128,7 @@ def _worker(directory: Path, address: str) -> Iterator[None]:
         loop.close()
 
 
+@pytest.mark.parametrize("journal", ["sqlite", "etcd"], indirect=True)
 def test_an_approved_hash_runs_to_its_end(shop: Shop) -> None:
     plan = shop.hash("az-b", "forced")
     arguments = ("run", shop.group, "--to", "az-b", "--mode", "forced", "--approve", plan, "--output", "json")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,20 +13,34 @@ from orchestrator.domain.errors import GuardRefused, JournalUnavailable
 from orchestrator.domain.ledger import Attempt, GroupRecord, Request
 from orchestrator.domain.outcome import Failed, Unknown
 from orchestrator.domain.plan import Plan, Want
+from orchestrator.ports import Journal
 from orchestrator.runtime import audit
+from orchestrator.runtime.etcd_gateway import Access, Gateway
+from orchestrator.runtime.etcd_journal import EtcdJournal
 from orchestrator.runtime.group import Group
 from orchestrator.runtime.journal import SqliteJournal
 from tests.domain import runbooks
+from tests.etcd import Cluster
 from tests.runtime.scripted import MACHINE, OFF, ON, execution, plan
 
 
-@pytest.fixture
-def journal(tmp_path: Path) -> SqliteJournal:
-    return SqliteJournal.create(tmp_path / "journal.db")
+@pytest.fixture(params=["sqlite", "etcd"])
+def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Journal]:
+    """Makes the journal of the test, or opens it once more, in another process as well."""
+    if request.param == "sqlite":
+        return lambda: SqliteJournal.create(tmp_path / "journal.db")
+    cluster: Cluster = request.getfixturevalue("etcd_cluster")
+    prefix = f"test/{uuid.uuid4().hex}"
+    return lambda: EtcdJournal.create(Gateway(cluster.addresses, Access()), prefix)
 
 
 @pytest.fixture
-def demo(journal: SqliteJournal) -> Plan:
+def journal(reopen: Callable[[], Journal]) -> Journal:
+    return reopen()
+
+
+@pytest.fixture
+def demo(journal: Journal) -> Plan:
     return plan(journal.id)
 
 
@@ -43,13 +59,13 @@ def named(of: Plan, name: str) -> Plan:
     return of.model_copy(update={"group": name})
 
 
-def test_a_group_that_nobody_knows_is_at_epoch_0(journal: SqliteJournal) -> None:
+def test_a_group_that_nobody_knows_is_at_epoch_0(journal: Journal) -> None:
     record = Group(journal, "new").record()
     assert (record.group, record.epoch, record.execution) == ("new", 0, None)
     assert journal.read("group/") == {}, "looking leaves nothing behind"
 
 
-def test_each_execution_claims_the_next_epoch(journal: SqliteJournal, demo: Plan) -> None:
+def test_each_execution_claims_the_next_epoch(journal: Journal, demo: Plan) -> None:
     group = Group(journal, "demo")
     assert claimed(group, demo, 1).epoch == 1
     group.close(demo, 1, clean=True, detail={})
@@ -57,12 +73,12 @@ def test_each_execution_claims_the_next_epoch(journal: SqliteJournal, demo: Plan
     assert [entry.what for entry in audit.entries(journal)] == ["claimed", "finished", "claimed"]
 
 
-def test_claiming_twice_is_claiming_once(journal: SqliteJournal, demo: Plan) -> None:
+def test_claiming_twice_is_claiming_once(journal: Journal, demo: Plan) -> None:
     group = Group(journal, "demo")
     assert claimed(group, demo).epoch == claimed(group, demo).epoch == 1
 
 
-def test_a_second_execution_is_refused_with_the_holders_name(journal: SqliteJournal, demo: Plan) -> None:
+def test_a_second_execution_is_refused_with_the_holders_name(journal: Journal, demo: Plan) -> None:
     group = Group(journal, "demo")
     claimed(group, demo, 1)
     refused = group.claim(demo, execution(2, demo), holder_is_gone=False)
@@ -70,7 +86,7 @@ def test_a_second_execution_is_refused_with_the_holders_name(journal: SqliteJour
     assert "e1, forced to right, started by ann" in refused
 
 
-def test_a_holder_that_is_gone_is_replaced_and_its_doubts_are_inherited(journal: SqliteJournal, demo: Plan) -> None:
+def test_a_holder_that_is_gone_is_replaced_and_its_doubts_are_inherited(journal: Journal, demo: Plan) -> None:
     group = Group(journal, "demo")
     claimed(group, demo, 1)
     group.enter(request(), demo.digest, "ann")
@@ -81,7 +97,7 @@ def test_a_holder_that_is_gone_is_replaced_and_its_doubts_are_inherited(journal:
         group.enter(request(n=2), demo.digest, "ann")
 
 
-def test_what_an_older_execution_writes_late_changes_nothing_of_the_newer(journal: SqliteJournal, demo: Plan) -> None:
+def test_what_an_older_execution_writes_late_changes_nothing_of_the_newer(journal: Journal, demo: Plan) -> None:
     group = Group(journal, "demo")
     claimed(group, demo, 1)
     claimed(group, demo, 2, gone=True)
@@ -92,12 +108,14 @@ def test_what_an_older_execution_writes_late_changes_nothing_of_the_newer(journa
     assert record.execution.id == "e2"
 
 
-def test_of_many_executions_in_processes_exactly_one_claims(journal: SqliteJournal, demo: Plan) -> None:
+def test_of_many_executions_in_processes_exactly_one_claims(
+    journal: Journal, reopen: Callable[[], Journal], demo: Plan
+) -> None:
     context = multiprocessing.get_context("fork")
     barrier, answers = context.Barrier(4), context.Queue()
 
     def race(number: int) -> None:
-        own = Group(SqliteJournal(journal.path), "demo")
+        own = Group(reopen(), "demo")
         barrier.wait()
         found = own.claim(demo, execution(number, demo), holder_is_gone=False)
         answers.put((number, found if isinstance(found, str) else found.epoch))
@@ -115,13 +133,15 @@ def test_of_many_executions_in_processes_exactly_one_claims(journal: SqliteJourn
     assert audit.verify(journal) is None
 
 
-def test_guards_of_many_processes_never_let_an_older_attempt_follow_a_newer(journal: SqliteJournal, demo: Plan) -> None:
+def test_guards_of_many_processes_never_let_an_older_attempt_follow_a_newer(
+    journal: Journal, reopen: Callable[[], Journal], demo: Plan
+) -> None:
     group, context = Group(journal, "demo"), multiprocessing.get_context("fork")
     claimed(group, demo)
     barrier = context.Barrier(4)
 
     def race(n: int) -> None:
-        own = Group(SqliteJournal(journal.path), "demo")
+        own = Group(reopen(), "demo")
         barrier.wait()
         try:
             own.enter(request(n=n), demo.digest, "ann")
@@ -138,7 +158,7 @@ def test_guards_of_many_processes_never_let_an_older_attempt_follow_a_newer(jour
     assert entered[-1] == 4
 
 
-def test_a_plan_made_for_another_journal_is_refused(journal: SqliteJournal) -> None:
+def test_a_plan_made_for_another_journal_is_refused(journal: Journal) -> None:
     other = plan("f" * 32)
     refused = Group(journal, "demo").claim(other, execution(1, other), holder_is_gone=False)
     assert isinstance(refused, str)
@@ -146,7 +166,7 @@ def test_a_plan_made_for_another_journal_is_refused(journal: SqliteJournal) -> N
     assert journal.read("group/") == {}
 
 
-def test_two_groups_never_change_one_thing_at_the_same_time(journal: SqliteJournal, demo: Plan) -> None:
+def test_two_groups_never_change_one_thing_at_the_same_time(journal: Journal, demo: Plan) -> None:
     mine, theirs = Group(journal, "demo"), Group(journal, "other")
     claimed(mine, demo)
     refused = theirs.claim(named(demo, "other"), execution(7, named(demo, "other")), holder_is_gone=False)
@@ -157,11 +177,11 @@ def test_two_groups_never_change_one_thing_at_the_same_time(journal: SqliteJourn
     assert claimed(theirs, named(demo, "other"), 7).epoch == 1
 
 
-def held(journal: SqliteJournal, name: str) -> set[str]:
+def held(journal: Journal, name: str) -> set[str]:
     return {key for key, (holder, _) in journal.read("held/").items() if holder == name}
 
 
-def test_a_record_is_one_thing_however_a_runbook_handles_it(journal: SqliteJournal) -> None:
+def test_a_record_is_one_thing_however_a_runbook_handles_it(journal: Journal) -> None:
     slower = runbooks.SHOP.replace("ttl: 5s", "ttl: 30s").replace("record: db.shop.test", "record: DB.shop.test.")
     mine, theirs = (
         runbooks.planned(runbooks.runbook(text), "forced", "right").model_copy(update={"journal": journal.id})
@@ -175,7 +195,7 @@ def test_a_record_is_one_thing_however_a_runbook_handles_it(journal: SqliteJourn
     assert "rfc2136.record/db.shop.test is in use by the group demo" in refused
 
 
-def test_what_is_in_doubt_is_held_beyond_the_end(journal: SqliteJournal, demo: Plan) -> None:
+def test_what_is_in_doubt_is_held_beyond_the_end(journal: Journal, demo: Plan) -> None:
     group = Group(journal, "demo")
     claimed(group, demo)
     group.enter(request(), demo.digest, "ann")
@@ -189,7 +209,7 @@ def test_what_is_in_doubt_is_held_beyond_the_end(journal: SqliteJournal, demo: P
 
 
 def test_a_plan_that_has_changed_since_a_terminate_lets_go_what_it_no_longer_changes(
-    journal: SqliteJournal, demo: Plan
+    journal: Journal, demo: Plan
 ) -> None:
     group, only_the_fence = Group(journal, "demo"), {MACHINE: demo.resources[MACHINE]}
     smaller = demo.model_copy(update={"steps": demo.of_kind("fence"), "resources": only_the_fence})
@@ -203,13 +223,13 @@ def test_a_plan_that_has_changed_since_a_terminate_lets_go_what_it_no_longer_cha
     assert held(journal, "demo") == before, "nobody knows how far what is in doubt has come"
 
 
-def test_groups_without_a_thing_in_common_do_not_wait_for_each_other(journal: SqliteJournal, demo: Plan) -> None:
+def test_groups_without_a_thing_in_common_do_not_wait_for_each_other(journal: Journal, demo: Plan) -> None:
     claimed(Group(journal, "demo"), demo)
     shop = runbooks.planned(runbooks.runbook(runbooks.SHOP), "forced", "right")
     claimed(Group(journal, "shop"), shop.model_copy(update={"journal": journal.id}), 5)
 
 
-def test_a_doubt_closes_by_its_own_answer_only(journal: SqliteJournal, demo: Plan) -> None:
+def test_a_doubt_closes_by_its_own_answer_only(journal: Journal, demo: Plan) -> None:
     group = Group(journal, "demo")
     claimed(group, demo)
     group.enter(request(n=1), demo.digest, "ann")
@@ -221,7 +241,7 @@ def test_a_doubt_closes_by_its_own_answer_only(journal: SqliteJournal, demo: Pla
     assert [r.attempt.n for r in record.issued] == [1]
 
 
-def test_old_doubts_are_settled_at_the_claim_by_what_the_checks_have_read(journal: SqliteJournal, demo: Plan) -> None:
+def test_old_doubts_are_settled_at_the_claim_by_what_the_checks_have_read(journal: Journal, demo: Plan) -> None:
     group, late = Group(journal, "demo"), demo.resources[MACHINE].late_effect
     assert late is not None
     claimed(group, demo, 1)
@@ -236,14 +256,14 @@ def test_old_doubts_are_settled_at_the_claim_by_what_the_checks_have_read(journa
     assert later.doubts == ()
 
 
-def test_a_damaged_record_is_unavailable_and_not_an_empty_one(journal: SqliteJournal, demo: Plan) -> None:
+def test_a_damaged_record_is_unavailable_and_not_an_empty_one(journal: Journal, demo: Plan) -> None:
     journal.swap(("group/demo", "{", 0))
     group = Group(journal, "demo")
     with pytest.raises(JournalUnavailable, match="demo"):
         group.claim(demo, execution(1, demo), holder_is_gone=True)
 
 
-def test_a_release_lifts_every_fence_of_the_place_and_no_other(journal: SqliteJournal, demo: Plan) -> None:
+def test_a_release_lifts_every_fence_of_the_place_and_no_other(journal: Journal, demo: Plan) -> None:
     group = Group(journal, "demo")
     claimed(group, demo)
     group.enter(request(), demo.digest, "ann")

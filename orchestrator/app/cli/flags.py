@@ -24,7 +24,9 @@ class Flags:
     runbooks
         Folder with runbooks; may be repeated.
     journal
-        The file with the safety state.
+        The safety state: a file, or etcd://HOST,HOST,HOST/PREFIX (etcds:// with TLS).
+    journal_credentials
+        The credential profile that etcd is shown.
     credentials
         The file of credential profiles.
     reports
@@ -34,7 +36,8 @@ class Flags:
     """
 
     runbooks: Annotated[list[Path] | None, Parameter(negative="")] = None
-    journal: Path | None = None
+    journal: str | None = None
+    journal_credentials: str | None = None
     credentials: Path | None = None
     reports: Path | None = None
     ui: str | None = None

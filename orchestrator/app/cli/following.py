@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from contextlib import aclosing
 from dataclasses import dataclass
-from pathlib import Path
 
 from rich.markup import escape
 
@@ -15,6 +14,7 @@ from orchestrator.app.cli.exits import OF_END, ExitCode, Stopped, of_execution
 from orchestrator.app.cli.objectives import missed_by
 from orchestrator.app.cli.terminal import Output, data, out
 from orchestrator.app.executions import EndedWithoutResult, Executions, Handle, Seen
+from orchestrator.app.settings import Settings
 from workflows import details
 from workflows.messages import Result
 
@@ -30,15 +30,17 @@ class Conclusion:
     link: str
 
 
-async def follow(executions: Executions, handle: Handle, journal: Path, approver: Approver | None = None) -> Conclusion:
+async def follow(
+    executions: Executions, handle: Handle, settings: Settings, approver: Approver | None = None
+) -> Conclusion:
     """The execution shown until it ends. Raises Stopped where it ends without a result, or is not approved.
 
-    `journal`: where the record is found by which the objectives are judged.
+    `settings`: they name the journal with the record by which the objectives are judged.
     """
     while True:
         last, asked = await _shown(executions, handle, approver)
         if approver is None or not asked or last.snapshot is None:
-            return _concluded(last, executions.link(handle), journal)
+            return _concluded(last, executions.link(handle), settings)
         await approver.answer(executions, handle, last.snapshot)
 
 
@@ -62,13 +64,13 @@ async def _shown(executions: Executions, handle: Handle, approver: Approver | No
     return last, False
 
 
-def _concluded(last: Seen, link: str, journal: Path) -> Conclusion:
+def _concluded(last: Seen, link: str, settings: Settings) -> Conclusion:
     result, snapshot = last.result, last.snapshot
     if result is None:
         raise Stopped(ExitCode.DETACHED)
     if snapshot is None or snapshot.plan is None or snapshot.state is None:
         return Conclusion(result, last, OF_END[result.end], (), link)
-    failed = missed_by(result.report, journal)
+    failed = missed_by(result.report, settings)
     return Conclusion(result, last, of_execution(snapshot.plan, snapshot.state, bool(failed)), failed, link)
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
+from orchestrator.app.journals import open_journal
 from orchestrator.app.report import build
 from orchestrator.app.report.model import Verdict
+from orchestrator.app.settings import Settings
 from orchestrator.domain.durations import show
 from orchestrator.domain.errors import TideoverError
 from orchestrator.domain.record import ExecutionRecord
 from orchestrator.runtime import archive
-from orchestrator.runtime.journal import SqliteJournal
 
 
 def missed(record: ExecutionRecord) -> tuple[str, ...]:
@@ -25,9 +24,9 @@ def missed(record: ExecutionRecord) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def missed_by(name: str, journal: Path) -> tuple[str, ...]:
-    """As `missed`, for the record of this name; empty where the journal is not on this host."""
+def missed_by(name: str, settings: Settings) -> tuple[str, ...]:
+    """As `missed`, for the record of this name; empty where the journal cannot be had here."""
     try:
-        return missed(archive.find(SqliteJournal(journal), name))
+        return missed(archive.find(open_journal(settings), name))
     except TideoverError:
         return ()

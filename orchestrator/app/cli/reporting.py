@@ -11,9 +11,10 @@ from orchestrator.app import report as reports
 from orchestrator.app.cli.exits import ExitCode
 from orchestrator.app.cli.flags import NO_FLAGS, Flags
 from orchestrator.app.cli.terminal import Output, data, out, say
+from orchestrator.app.journals import open_journal
 from orchestrator.domain.record import ExecutionRecord
+from orchestrator.ports import Journal
 from orchestrator.runtime import archive
-from orchestrator.runtime.journal import SqliteJournal
 
 
 def report(name: str | None = None, /, *, output: Output = "text", flags: Flags = NO_FLAGS) -> ExitCode:
@@ -27,7 +28,7 @@ def report(name: str | None = None, /, *, output: Output = "text", flags: Flags 
         text: write all formats and say where. json, markdown: print that one and write nothing.
     """
     settings = flags.settings()
-    journal = SqliteJournal(settings.journal)
+    journal = open_journal(settings)
     if name is None:
         return _list(journal, output)
     record = archive.find(journal, name)
@@ -47,7 +48,7 @@ def written(record: ExecutionRecord, folder: Path, *, authenticated: bool = Fals
     return reports.write(record, folder, authenticated=authenticated).html_file
 
 
-def _list(journal: SqliteJournal, output: Output) -> ExitCode:
+def _list(journal: Journal, output: Output) -> ExitCode:
     names = archive.names(journal)
     found = [(name, reports.build(archive.find(journal, name))) for name in names]
     if output == "json":

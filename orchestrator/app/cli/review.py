@@ -73,8 +73,8 @@ def plan(
 
     found = valid_runbook(runbook, flags, undone="planned")
     target = to or (found.direction[0] if mode in ("reprotect", "unfence") else found.direction[1])
-    journal = _journal_id(flags)
-    made = derive(found, catalog(), target, mode, journal or NO_JOURNAL)
+    journal, trouble = _journal_id(flags)
+    made = derive(found, catalog(), target, mode, journal)
     if output == "json":
         data(json.dumps({"hash": made.hash, **made.model_dump(mode="json")}, indent=2))
     elif output == "markdown":
@@ -83,8 +83,8 @@ def plan(
         data(plan_view.mermaid(made))
     else:
         _print_table(made)
-    if journal is None:
-        say("there is no journal here, and its identity is part of the hash: `tideover init` makes one")
+    if trouble:
+        say(f"the journal's identity is part of the hash, so an execution's will be another one: {trouble}")
     return ExitCode.DONE
 
 
@@ -122,13 +122,14 @@ def valid_runbook(name: str, flags: Flags, undone: str) -> Runbook:
     return text.runbook
 
 
-def _journal_id(flags: Flags) -> str | None:
-    from orchestrator.runtime.journal import SqliteJournal
+def _journal_id(flags: Flags) -> tuple[str, str]:
+    """The journal's identity, or what stands for it and why."""
+    from orchestrator.app.journals import open_journal
 
     try:
-        return SqliteJournal(flags.settings().journal).id
-    except JournalUnavailable:
-        return None
+        return open_journal(flags.settings()).id, ""
+    except JournalUnavailable as error:
+        return NO_JOURNAL, str(error)
 
 
 def _print_table(made: Plan) -> None:

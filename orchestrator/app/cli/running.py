@@ -108,7 +108,7 @@ def follow(execution: str, /, *, output: Output = "text", flags: Flags = NO_FLAG
 
     async def work(executions: Executions) -> ExitCode:
         handle = await executions.find(execution)
-        return conclude(await followed(executions, handle, settings.journal, _approver(None, me(), None)), output)
+        return conclude(await followed(executions, handle, settings, _approver(None, me(), None)), output)
 
     return detachable(group_of(execution), settings, work)
 
@@ -141,7 +141,7 @@ async def started(
     handle = await executions.start(workflow, request)
     if not await executions.workers():
         say(executions.no_worker)
-    return await followed(executions, handle, settings.journal, approver)
+    return await followed(executions, handle, settings, approver)
 
 
 async def _detached(executions: Executions, handle: Handle, approver: Approver | None) -> ExitCode:

@@ -11,6 +11,7 @@ from pathlib import Path
 from orchestrator.app.cli.exits import ExitCode
 from orchestrator.app.cli.flags import NO_FLAGS, Flags
 from orchestrator.app.cli.terminal import say
+from orchestrator.app.journals import BESIDE, place_of
 from orchestrator.app.temporal_binary import ServerBinary, find_binary
 from orchestrator.app.temporal_server import EmbeddedServer, ServerOptions, start_embedded
 from orchestrator.app.worker import Composition, build_worker
@@ -40,12 +41,13 @@ def worker(
     ui_port
         The port of its UI.
     database
-        Where the embedded server keeps its executions; beside the journal where it is not given.
+        Where the embedded server keeps its executions; beside the journal, or in .tideover, where it is not given.
     """
     settings = flags.settings()
     composition = Composition.of(settings)
     binary = find_binary(say) if embedded else None
-    kept = database or settings.journal.with_name("temporal.db")
+    place = place_of(settings.journal)
+    kept = database or (place if isinstance(place, Path) else BESIDE).with_name("temporal.db")
     options = ServerOptions(port=port, ui_port=ui_port, database=kept, search_attributes=search_attributes.ALL)
     asyncio.run(_serve(composition, binary, options))
     return ExitCode.DONE

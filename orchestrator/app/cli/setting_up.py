@@ -9,15 +9,16 @@ from orchestrator.app.cli.exits import ExitCode
 from orchestrator.app.cli.flags import NO_FLAGS, Flags
 from orchestrator.app.cli.terminal import data
 from orchestrator.app.examples import TO_START_FROM, example
+from orchestrator.app.journals import make_journal
 from orchestrator.app.registry import catalog
 from orchestrator.app.settings import HERE
-from orchestrator.runtime.journal import SqliteJournal
 
 SETTINGS = """\
 # Where things are. Flags and TIDEOVER_* go before this file; it goes before the user's own.
 # The connection to Temporal is not here: it is the `temporal` command's (TEMPORAL_ADDRESS, or a profile).
 runbooks = ["{runbooks}"]
-journal = "{journal}"            # the safety state: keep it on a durable disk, and back it up
+journal = "{journal}"            # the safety state: on a durable disk, or etcds://HOST,HOST,HOST/PREFIX; back it up
+journal_credentials = "{profile}"    # the profile that etcd is shown, where it asks for one
 credentials = "{credentials}"    # profiles of secrets; mode 0600
 reports = "{reports}"
 ui = "{ui}"
@@ -29,15 +30,11 @@ def init(*, flags: Flags = NO_FLAGS) -> ExitCode:
     settings = flags.settings()
     folder = settings.runbooks[0]
     text = SETTINGS.format(
-        runbooks=folder, journal=settings.journal, credentials=settings.credentials, reports=settings.reports,
-        ui=settings.ui,
+        runbooks=folder, journal=settings.journal, profile=settings.journal_credentials,
+        credentials=settings.credentials, reports=settings.reports, ui=settings.ui,
     )  # fmt: skip
     _file(HERE, text)
-    if settings.journal.exists():
-        data(f"kept  {settings.journal}")
-    else:
-        SqliteJournal.create(settings.journal)
-        data(f"made  {settings.journal}")
+    data(f"{'made' if make_journal(settings) else 'kept'}  {settings.journal}")
     _file(folder / "runbook.schema.json", runbook_schema.text(catalog()))
     if any(folder.glob("*.yaml")):
         data(f"kept  {folder}: it has runbooks already")

@@ -26,13 +26,13 @@ from orchestrator.app.demo.cluster import PORT
 from orchestrator.app.demo.verdict import Verdict
 from orchestrator.app.demo.world import DIRECTORY, SITES, DemoWorld
 from orchestrator.app.executions import Executions, Handle
+from orchestrator.app.journals import make_journal, open_journal
 from orchestrator.app.settings import Settings, load
 from orchestrator.app.temporal_binary import ServerBinary, find_binary
 from orchestrator.app.temporal_server import EmbeddedServer, ServerOptions, start_embedded
 from orchestrator.app.worker import Composition, build_worker
 from orchestrator.domain.durations import show
 from orchestrator.runtime import archive
-from orchestrator.runtime.journal import SqliteJournal
 from workflows import search_attributes
 from workflows.messages import FailoverRequest, SiteRequest, Snapshot
 from workflows.plugin import TASK_QUEUE
@@ -144,7 +144,7 @@ class Story:
         if title:
             _act_title(title)
         handle = await self.executions.start(workflow, request)
-        ended = await follow(self.executions, handle, self.settings.journal, _Approves())
+        ended = await follow(self.executions, handle, self.settings, _Approves())
         self.ended.append(ended)
         if ended.result.end != "SUCCEEDED":
             raise Stopped(ended.code, f"{ended.result.end}: {ended.result.why}; see {ended.link}")
@@ -163,7 +163,7 @@ class Story:
 
     def _summary(self) -> ExitCode:
         console = out()
-        journal = SqliteJournal(self.settings.journal)
+        journal = open_journal(self.settings)
         forced, planned = self.seen
         rpo = archive.find(journal, self.ended[0].result.report).plan.objectives.rpo
         err().print()
@@ -209,8 +209,11 @@ def _settings(world: DemoWorld) -> Settings:
     journal = world.directory / "journal.db"
     for leftover in world.directory.glob("journal.db*"):
         leftover.unlink()
-    SqliteJournal.create(journal)
-    return Settings(runbooks=[world.directory], journal=journal, credentials=world.credentials, reports=load().reports)
+    settings = Settings(
+        runbooks=[world.directory], journal=str(journal), credentials=world.credentials, reports=load().reports
+    )
+    make_journal(settings)
+    return settings
 
 
 async def _kept(world: DemoWorld, server: EmbeddedServer, settings: Settings) -> None:
@@ -220,7 +223,7 @@ async def _kept(world: DemoWorld, server: EmbeddedServer, settings: Settings) ->
         **world.environment,
         "TEMPORAL_ADDRESS": server.address,
         "TIDEOVER_RUNBOOKS": json.dumps([str(world.directory)]),
-        "TIDEOVER_JOURNAL": str(settings.journal),
+        "TIDEOVER_JOURNAL": settings.journal,
         "TIDEOVER_CREDENTIALS": str(settings.credentials),
         "TIDEOVER_UI": server.ui,
     }

@@ -17,6 +17,7 @@ from orchestrator.app.cli.flags import NO_FLAGS, Flags
 from orchestrator.app.cli.terminal import Output, data, out, say
 from orchestrator.app.connection import connect
 from orchestrator.app.executions import Executions
+from orchestrator.app.journals import open_journal
 from orchestrator.app.library import RunbookLibrary
 from orchestrator.app.registry import catalog
 from orchestrator.app.settings import Settings
@@ -30,7 +31,6 @@ from orchestrator.domain.world import Holder, Reading, Records
 from orchestrator.runtime.adapters import Adapters
 from orchestrator.runtime.credentials import ProfileCredentials
 from orchestrator.runtime.group import Group
-from orchestrator.runtime.journal import SqliteJournal
 from workflows.messages import Snapshot
 
 TEMPORAL_PATIENCE = 3.0
@@ -89,7 +89,7 @@ def status(runbook: str | None = None, /, *, output: Output = "text", flags: Fla
 
 def _picture(runbook: Runbook, settings: Settings) -> tuple[Situation, Running]:
     try:
-        journal = SqliteJournal(settings.journal)
+        journal = open_journal(settings)
         record, journal_id = Group(journal, runbook.runbook).record(), journal.id
     except JournalUnavailable as error:
         say(str(error))
@@ -195,7 +195,7 @@ def _place(resource: str) -> str:
 def _ledger(found: Situation, running: Running) -> Iterator[Line]:
     record = found.record
     if record is None:
-        yield Line("warn", "ledger", "there is no journal here")
+        yield Line("warn", "ledger", "the journal was not read")
     else:
         for resource, site in record.fenced.items():
             yield Line("warn", "fenced", f"{resource} at {site}, until it is rebuilt or unfenced")

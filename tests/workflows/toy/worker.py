@@ -10,22 +10,24 @@ import logging
 import sys
 from pathlib import Path
 
+from orchestrator.app.journals import open_journal
 from orchestrator.app.library import RunbookLibrary
 from orchestrator.app.settings import Settings
 from orchestrator.app.worker import Composition, build_worker
 from orchestrator.runtime.adapters import Adapters
 from orchestrator.runtime.credentials import ProfileCredentials
-from orchestrator.runtime.journal import SqliteJournal
 from tests.workflows.toy.provider import CATALOG
 
 
-def composition(directory: Path) -> Composition:
+def composition(directory: Path, journal: str | None = None) -> Composition:
     """What a worker is made of, with the toy's catalog in place of all providers'."""
     settings = Settings(
-        runbooks=[directory], journal=directory / "journal.db", credentials=directory / "credentials.toml"
+        runbooks=[directory],
+        journal=journal or directory / "journal.db",
+        credentials=directory / "credentials.toml",
     )
     adapters = Adapters(CATALOG, ProfileCredentials(settings.credentials))
-    return Composition(settings, SqliteJournal(settings.journal), adapters, RunbookLibrary([directory], CATALOG))
+    return Composition(settings, open_journal(settings), adapters, RunbookLibrary([directory], CATALOG))
 
 
 async def main(directory: str, address: str, task_queue: str) -> None:
