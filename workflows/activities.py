@@ -18,7 +18,7 @@ from orchestrator.domain.outcome import Failed
 from orchestrator.domain.plan import CHANGES, Kind
 from orchestrator.domain.state import End
 from orchestrator.ports import Journal, Runbooks
-from orchestrator.runtime import archive, looking
+from orchestrator.runtime import archive, audit, looking
 from orchestrator.runtime.adapters import Adapters
 from orchestrator.runtime.effect import Order, perform
 from orchestrator.runtime.group import Group
@@ -109,7 +109,8 @@ class Activities:
                 Group(self.journal, record.plan.group).close(record.plan, request.epoch, clean, detail)
             except TideoverError as error:
                 warning = str(error)
-        return CloseReply(report=archive.keep(self.journal, record), warning=warning)
+        report = archive.keep(self.journal, record)
+        return CloseReply(report=report, warning=warning, checkpoint=audit.checkpoint(self.journal))
 
     def _effect(self, kind: str) -> Callable[[EffectRequest], Awaitable[EffectReply]]:
         async def effect(request: EffectRequest) -> EffectReply:

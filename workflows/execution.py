@@ -110,6 +110,7 @@ class ExecutionWorkflow(ListeningWorkflow):
             protected=finish.protected,
             report=reply.report,
             next_commands=(*finish.next_commands, f"tideover report {reply.report}"),
+            checkpoint=reply.checkpoint,
         )
 
     def _begin(self, plan: Plan, action: Action) -> None:

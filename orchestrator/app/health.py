@@ -80,7 +80,7 @@ def journal(path: Path) -> Iterator[Check]:
     else:
         yield Check("ok", "journal", f"{path} ({found.id[:8]}), a durable write took {took * 1000:.0f} ms")
     if broken:
-        yield Check("fail", "audit trail", broken, "it was changed by another hand: keep a copy, and find out whose")
+        yield Check("fail", "audit trail", broken.found, broken.way_out)
     else:
         yield Check("ok", "audit trail", f"{sum(1 for _ in audit.entries(found))} entries, the chain verifies")
 

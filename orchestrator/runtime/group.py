@@ -13,7 +13,7 @@ from orchestrator.domain.ledger import Attempt, Execution, GroupRecord, Request
 from orchestrator.domain.outcome import Outcome
 from orchestrator.domain.plan import Plan
 from orchestrator.ports import Journal
-from orchestrator.runtime.audit import NewEntry, appended
+from orchestrator.runtime.audit import NewEntry, append, appended
 
 Change = Callable[[GroupRecord], GroupRecord | str]
 
@@ -35,18 +35,23 @@ class Group:
     ) -> GroupRecord | str:
         """The group and everything that the plan changes, claimed for `execution`; or why not (I6).
 
+        A refusal stands in the audit trail as well.
         `read_at`: when the checks read each resource, which settles the doubts that are older than they can be late.
         """
         if plan.journal != self.journal.id:
             return f"the plan was made for journal {plan.journal[:8]}, this one is {self.journal.id[:8]}: plan again"
-        entry = self._entry("claimed", execution.who, execution.plan, {"execution": execution.id})
-        return self._swap(
+        detail = {"execution": execution.id}
+        claimed = self._swap(
             lambda record: ledger.open_execution(
                 ledger.settle_all(record, plan, read_at or {}), execution, holder_is_gone
             ),
-            entry,
+            self._entry("claimed", execution.who, execution.plan, detail),
             holding=plan,
         )
+        if isinstance(claimed, str):
+            why = {**detail, "command": "claim", "why": claimed}
+            append(self.journal, self._entry("refused", execution.who, execution.plan, why))
+        return claimed
 
     def close(self, plan: Plan, epoch: int, clean: bool, detail: Mapping[str, object]) -> GroupRecord:
         """The group and what it held released, but for what is in doubt: our effect may still reach it.

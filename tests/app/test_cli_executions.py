@@ -24,8 +24,10 @@ from orchestrator.app.cli.exits import ExitCode
 from orchestrator.app.connection import connect
 from orchestrator.app.temporal_server import EmbeddedServer
 from orchestrator.app.worker import build_worker
+from orchestrator.domain.audit import Checkpoint
 from orchestrator.domain.derivation import derive
 from orchestrator.domain.plan import PlanMode
+from orchestrator.runtime import audit
 from orchestrator.runtime.group import Group
 from orchestrator.runtime.journal import SqliteJournal
 from tests.workflows.stage import RUNBOOK
@@ -120,6 +122,9 @@ def test_an_approved_hash_runs_to_its_end(shop: Shop) -> None:
     assert shop.tideover(*arguments) is ExitCode.DONE, shop.err
     told = json.loads(shop.out)
     assert (told["end"], told["exit_code"], told["report"]) == ("SUCCEEDED", 0, f"{shop.group}-1")
+    seen = Checkpoint.model_validate(told["checkpoint"])  # it stands in Temporal's history, which is kept elsewhere
+    assert audit.verify(SqliteJournal(shop.directory / "journal.db"), [seen]) is None
+    assert seen.number > 0
     assert f"/workflows/failover%2F{shop.group}/" in told["link"]
     assert "✔ db.promote" in shop.err
     assert shop.tideover("report", f"{shop.group}-1") is ExitCode.DONE
@@ -134,6 +139,8 @@ def test_another_hash_is_not_approved_and_nothing_is_left_running(shop: Shop) ->
     assert "not approved, nothing was changed: `plan` is '0123456789ab'" in shop.err
     assert shop.tideover("follow", shop.group) is ExitCode.ABORTED
     assert not shop.world.effects()
+    assert shop.tideover("audit", "show", shop.group) is ExitCode.DONE
+    assert "command=approve to=az-b plan=0123456789ab why=`plan` is '0123456789ab'" in shop.out
 
 
 def test_a_second_operator_is_refused_with_the_holders_name(shop: Shop) -> None:
