@@ -125,7 +125,9 @@ def test_the_schema_refuses_what_lint_refuses() -> None:
         jsonschema.validate(document, SCHEMA)
 
 
-@pytest.mark.parametrize("command", [["lint", DEMO], ["plan", DEMO], ["schema"]], ids=lambda command: command[0])
+@pytest.mark.parametrize(
+    "command", [["lint", DEMO], ["plan", DEMO], ["checklist", DEMO], ["schema"]], ids=lambda command: command[0]
+)
 def test_a_review_loads_no_sdk_and_no_temporal(command: list[str]) -> None:
     heavy = ("temporalio", "boto3", "botocore", "psycopg", "dns", "workflows", "moto")
     script = (

@@ -20,6 +20,7 @@ REVIEW, RECOVER, STEER, OPERATE = "Review", "Recover", "Steer a running executio
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "lint": (REVIEW, "review:lint", "Find what is wrong in runbooks."),
     "plan": (REVIEW, "review:plan", "Show what a failover would do, step by step."),
+    "checklist": (REVIEW, "review:checklist", "Print a plan for a person with no tool at all."),
     "schema": (REVIEW, "review:schema", "Print the JSON Schema of the runbook language."),
     "status": (RECOVER, "status:status", "Tell who is primary, by which evidence, and what may be done now."),
     "run": (RECOVER, "running:run", "Fail over or switch over, after an approval."),

@@ -1,4 +1,4 @@
-"""`lint`, `plan` and `schema`: what a reviewer needs. No cloud SDK and no Temporal is imported here."""
+"""`lint`, `plan`, `checklist` and `schema`: what a reviewer needs. No cloud SDK and no Temporal is imported here."""
 
 from __future__ import annotations
 
@@ -69,12 +69,8 @@ def plan(
         How to print it.
     """
     from orchestrator.app import plan_view
-    from orchestrator.domain.derivation import derive
 
-    found = _runbook(runbook, flags)
-    target = to or (found.direction[0] if mode in ("reprotect", "unfence") else found.direction[1])
-    journal = _journal_id(flags)
-    made = derive(found, catalog(), target, mode, journal or NO_JOURNAL)
+    made = _planned(runbook, to, mode, flags)
     if output == "json":
         data(json.dumps({"hash": made.hash, **made.model_dump(mode="json")}, indent=2))
     elif output == "markdown":
@@ -83,8 +79,28 @@ def plan(
         data(plan_view.mermaid(made))
     else:
         _print_table(made)
-    if journal is None:
-        say("there is no journal here, and its identity is part of the hash: `tideover init` makes one")
+    return ExitCode.DONE
+
+
+def checklist(
+    runbook: str, /, *, to: str | None = None, mode: PlanMode = "forced", flags: Flags = NO_FLAGS
+) -> ExitCode:
+    """Print a plan for a person with no tool at all, as Markdown: print it on paper before the night it is needed.
+
+    It needs no Temporal, no journal and no network, and holds no secret.
+
+    Parameters
+    ----------
+    runbook
+        A file, or the name of a runbook in the library.
+    to
+        The site to move to, or to rebuild; the standby site where it is not given.
+    mode
+        The kind of execution.
+    """
+    from orchestrator.app import checklist as checklists
+
+    data(checklists.markdown(_planned(runbook, to, mode, flags), catalog()))
     return ExitCode.DONE
 
 
@@ -117,6 +133,18 @@ def _runbook(name: str, flags: Flags) -> Runbook:
             say(str(finding))
         raise Stopped(ExitCode.FINDINGS, f"{file} has findings: nothing was planned")
     return text.runbook
+
+
+def _planned(runbook: str, to: str | None, mode: PlanMode, flags: Flags) -> Plan:
+    """The plan; where there is no journal it is said that the hash is not the one that a worker would show."""
+    from orchestrator.domain.derivation import derive
+
+    found = _runbook(runbook, flags)
+    target = to or (found.direction[0] if mode in ("reprotect", "unfence") else found.direction[1])
+    journal = _journal_id(flags)
+    if journal is None:
+        say("there is no journal here, and its identity is part of the hash: `tideover init` makes one")
+    return derive(found, catalog(), target, mode, journal or NO_JOURNAL)
 
 
 def _journal_id(flags: Flags) -> str | None:
