@@ -132,8 +132,7 @@ async def performed(plan: Plan, order: Perform, who: str) -> Ended:
 
 async def claimed(plan: Plan, state: ExecutionState) -> Claimed | ClaimRefused:
     """Whether the group is ours."""
-    settled = {r: at for r, at in state.read_at.items() if state.readings[r].states}
-    request = ClaimRequest(plan=plan, execution=state.execution, read_at=settled)
+    request = ClaimRequest(plan=plan, execution=state.execution, read_at=state.settled)
     try:
         reply = await workflow.execute_activity(
             "claim", request, result_type=ClaimReply, start_to_close_timeout=timedelta(seconds=30),

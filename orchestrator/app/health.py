@@ -11,8 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from orchestrator.app.connection import is_gone, unknown_search_attributes
+from orchestrator.app.break_glass.kept import driver_of, is_break_glass, is_driven
+from orchestrator.app.break_glass.process import Alive
+from orchestrator.app.connection import unknown_search_attributes
 from orchestrator.app.executions import Executions
+from orchestrator.app.holders import is_gone
 from orchestrator.app.library import RunbookLibrary
 from orchestrator.app.runbook_text import read
 from orchestrator.app.settings import HERE, Settings
@@ -49,6 +52,7 @@ def local(settings: Settings, catalog: Catalog) -> Iterator[Check]:
     """Everything on this host: settings, journal, credentials, runbooks and what they need."""
     yield Check("ok", "settings", f"from {HERE}" if HERE.is_file() else "defaults and the environment")
     yield from journal(settings.journal)
+    yield from broken_glass(settings.journal)
     yield _credentials_file(settings.credentials)
     library = RunbookLibrary(settings.runbooks, catalog)
     if not library.names():
@@ -85,6 +89,25 @@ def journal(path: Path) -> Iterator[Check]:
         yield Check("ok", "audit trail", f"{sum(1 for _ in audit.entries(found))} entries, the chain verifies")
 
 
+def broken_glass(path: Path) -> Iterator[Check]:
+    """Each group that a break-glass process holds: whether that lives, else what is left to do."""
+    try:
+        found, groups = SqliteJournal(path), _held_groups(path)
+    except TideoverError:
+        return  # the journal's own check has told
+    for name, record in groups.items():
+        if record.execution is None or not is_break_glass(record.execution.id):
+            continue
+        process, lives = driver_of(found, record.execution.id), is_driven(found, record.execution.id)
+        told = f"held by {record.execution}, {process}: {lives.value}"
+        again = f"--break-glass --to {record.execution.target} --mode {record.execution.mode}"
+        if lives is Alive.YES:
+            yield Check("ok", name, told)
+        else:
+            way_out = f"`tideover run {name} {again}` goes on with it; any other execution inherits all of this"
+            yield Check("fail", name, f"{told}; {_left_to_do(record)}", way_out)
+
+
 async def temporal(connected: Callable[[], Awaitable[Executions]], settings: Settings) -> list[Check]:
     """The server answers, knows our search attributes, and a worker polls; no group is held by what has ended."""
     try:
@@ -112,10 +135,10 @@ async def _held(executions: Executions, path: Path) -> list[Check]:
         return []  # the journal's own check has told
     checks = []
     for name, record in groups.items():
-        if record.execution is None:
-            continue
+        if record.execution is None or is_break_glass(record.execution.id):
+            continue  # `broken_glass` tells of those, also without Temporal
         link = executions.link_to(record.execution.id)
-        if await is_gone(executions.client, record.execution.id):
+        if await is_gone(executions.client, SqliteJournal(path), record.execution.id):
             found = f"held by {record.execution}, which has ended without its end; {_left_to_do(record)}"
             way_out = f"`tideover status {name}`; the next execution takes the group over, with all of this; {link}"
             checks.append(Check("fail", name, found, way_out))

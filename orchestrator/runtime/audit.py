@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from orchestrator.domain.audit import Checkpoint
 from orchestrator.domain.base import Frozen
+from orchestrator.domain.commands import OperatorInput
 from orchestrator.domain.errors import JournalUnavailable
 from orchestrator.ports import Journal
 
@@ -70,6 +71,19 @@ class Broken:
     def __str__(self) -> str:
         """Both, in one line."""
         return f"{self.found}; {self.way_out}"
+
+
+def spoken(execution: str, group: str, plan: str, command: str, said: object, refused: str | None = None) -> NewEntry:
+    """The entry of what a human said to an execution, taken or refused. `said` may be what is no command at all."""
+    fields = said.model_dump(mode="json", exclude={"command"}) if isinstance(said, OperatorInput) else {}
+    return NewEntry(
+        at=time.time(),
+        what="command" if refused is None else "refused",
+        group=group,
+        who=str(fields.pop("by", "unknown")),
+        plan=plan,
+        detail={"execution": execution, "command": command, **fields, **({"why": refused} if refused else {})},
+    )
 
 
 def appended(journal: Journal, new: NewEntry) -> tuple[tuple[str, str, int], ...]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Literal
 
+from orchestrator.app.break_glass.opening import Order
 from orchestrator.app.cli.approving import Approver, Asking, ByHash
+from orchestrator.app.cli.breaking_glass import broken_glass
 from orchestrator.app.cli.exits import ExitCode, Stopped
 from orchestrator.app.cli.flags import NO_FLAGS, Flags
 from orchestrator.app.cli.following import Conclusion, conclude
@@ -15,6 +17,7 @@ from orchestrator.app.cli.session import come_back, detachable, group_of, me
 from orchestrator.app.cli.terminal import Output, can_ask, say
 from orchestrator.app.executions import POLL, Executions, Handle
 from orchestrator.app.settings import Settings
+from orchestrator.app.worker import Composition
 from workflows.messages import FailoverRequest, SiteRequest
 
 
@@ -29,6 +32,8 @@ def run(
     approve: str | None = None,
     max_loss: Duration = None,
     detach: bool = False,
+    break_glass: bool = False,
+    holder_is_gone: str = "",
     output: Output = "text",
     flags: Flags = NO_FLAGS,
 ) -> ExitCode:
@@ -52,10 +57,23 @@ def run(
         The largest loss that the approval accepts, such as 30s.
     detach
         Do not follow the execution.
+    break_glass
+        Temporal is lost: run the same plan in this process, on the same journal. Killed, and started again with the
+        same words, it goes on.
+    holder_is_gone
+        With --break-glass: why you are certain that the execution that holds the group runs no more. It stands in the
+        audit trail.
     output
         How to print the end.
     """
     name = by or me()
+    if break_glass and detach:
+        raise Stopped(ExitCode.USAGE, "--break-glass runs in this process: there is nothing to detach from")
+    if break_glass:
+        order = Order(runbook, to, mode, name, reason, holder_is_gone)
+        return broken_glass(Composition.of(flags.settings()).actor, order, approve, max_loss, output)
+    if holder_is_gone:
+        raise Stopped(ExitCode.USAGE, "--holder-is-gone goes with --break-glass: Temporal itself can be asked")
     request = FailoverRequest(runbook=runbook, to=to, mode=mode, reason=reason, by=name)
     approver = _approver(approve, name, max_loss)
     return _start("Failover", request, flags.settings(), approver, output, detach=detach)
