@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import signal
 import subprocess
@@ -247,6 +248,36 @@ def test_a_process_that_lives_is_not_taken_over_whatever_a_human_says(shop: Shop
         process.send_signal(signal.SIGCONT)
         assert shop.ended(process) == ExitCode.DONE, shop.said()
     assert shop.ledger.epoch == 1
+
+
+def test_ctrl_c_waits_for_what_was_sent_and_leaves_the_rest_to_the_next_process(shop: Shop) -> None:
+    shop.world.break_("db@az-a:toy", "sent", "hang")
+    with shop.process(shop.plan.hash) as process:
+        until(lambda: shop.world.reached("db@az-a:toy", "sent"), shop.said)
+        process.send_signal(signal.SIGINT)
+        until(lambda: "what was sent is waited for" in shop.said(), shop.said)
+        assert process.poll() is None
+        shop.world.mend()
+        assert shop.ended(process) == ExitCode.DETACHED, shop.said()
+    assert "go on with `tideover run shop --break-glass --to az-b --mode forced`" in shop.said()
+    assert shop.world.things()["db@az-a:toy"] == {"power": "off"}
+    assert shop.world.writable() == []
+    assert shop.ledger.doubts == ()  # its answer was waited for
+    assert shop.failover() is ExitCode.DONE
+    assert len(shop.world.reached("db@az-a:toy", "sent")) == 1  # and is not asked for again
+
+
+def test_doctor_tells_of_a_process_that_was_lost_and_how_to_go_on(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shop.killed_at("db@az-a:toy", "sent")
+    monkeypatch.chdir(shop.directory)
+    assert run(["doctor", "--output", "json"]) is ExitCode.NOT_READY
+    checks = json.loads(capsys.readouterr().out)
+    (told,) = [check for check in checks if "break-glass/shop#" in check["found"]]
+    assert told["level"] == "fail"
+    assert "it runs no more; db@az-a:toy: power off may still take effect" in told["found"]
+    assert "`tideover run shop --break-glass --to az-b --mode forced` goes on with it" in told["way_out"]
 
 
 def test_what_was_begun_goes_on_with_the_plan_that_was_approved(shop: Shop) -> None:

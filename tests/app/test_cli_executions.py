@@ -19,6 +19,8 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.app.break_glass.kept import Kept, new_id
+from orchestrator.app.break_glass.process import this
 from orchestrator.app.cli.application import run
 from orchestrator.app.cli.exits import ExitCode
 from orchestrator.app.connection import connect
@@ -26,6 +28,7 @@ from orchestrator.app.temporal_server import EmbeddedServer
 from orchestrator.app.worker import build_worker
 from orchestrator.domain.audit import Checkpoint
 from orchestrator.domain.derivation import derive
+from orchestrator.domain.ledger import Execution
 from orchestrator.domain.plan import PlanMode
 from orchestrator.runtime import audit
 from orchestrator.runtime.group import Group
@@ -209,6 +212,24 @@ def test_without_temporal_there_is_one_line(
     assert told.out == ""
     assert told.err.count("\n") == 1
     assert "127.0.0.1:1: Connection refused; start one with `tideover worker --embedded`" in told.err
+
+
+@pytest.mark.parametrize("lives", [True, False])
+def test_temporal_never_takes_a_group_from_a_break_glass_process_that_lives(shop: Shop, lives: bool) -> None:
+    journal = SqliteJournal(shop.directory / "journal.db")
+    plan = derive(composition(shop.directory).library.runbook(shop.group), CATALOG, "az-b", "forced", journal.id)
+    held = Execution(
+        id=new_id(shop.group), who="bob", plan=plan.digest, mode="forced", target="az-b", since=time.time()
+    )
+    Kept.begin(journal, plan, held, "", Group(journal, shop.group).record())  # driven by this very process
+    assert not isinstance(Group(journal, shop.group).claim(plan, held, holder_is_gone=False), str)
+    if not lives:
+        dead = this().model_copy(update={"started": "0"}).model_dump_json()
+        assert journal.swap((f"{held.id}/process", dead, 1))
+    arguments = ("run", shop.group, "--to", "az-b", "--mode", "forced", "--approve", plan.hash)
+    assert shop.tideover(*arguments) is (ExitCode.NOT_READY if lives else ExitCode.DONE), shop.err
+    assert (f"{shop.group} is held by {held.id}" in shop.out) is lives
+    assert bool(shop.world.effects()) is not lives
 
 
 def test_a_terminated_execution_is_told_with_what_it_left_behind(shop: Shop, temporal_env: EmbeddedServer) -> None:
