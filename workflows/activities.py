@@ -101,7 +101,7 @@ class Activities:
             before=request.before, identity=request.identity, timeout=request.timeout, patience=request.patience,
             summary="",
         )  # fmt: skip
-        mandate = Mandate(request.group, request.plan, request.who)
+        mandate = Mandate(request.group, request.plan, request.who, request.execution)
         return EffectReply(outcome=self.actor.performed(request.resource, asked, mandate, cancelled))
 
     def _look(self, kind: Kind) -> Callable[[LookRequest], Awaitable[LookReply]]:
@@ -112,7 +112,7 @@ class Activities:
         return activity.defn(name=kind)(look)
 
     def _looked(self, kind: Kind, request: LookRequest, cancelled: Callable[[], bool]) -> LookReply:
-        mandate = Mandate(request.group, request.plan, request.who)
+        mandate = Mandate(request.group, request.plan, request.who, request.execution)
         until = request.condition, request.timeout
         reading, why = self.actor.looked(kind, request.resource, until, mandate, cancelled)
         return LookReply(reading=reading, why=why)

@@ -124,14 +124,14 @@ class ExecutionWorkflow(ListeningWorkflow):
         task.add_done_callback(self._tasks.discard)
 
     def _done(self, plan: Plan, action: Action) -> Coroutine[None, None, Event]:
-        who = self._now.execution.who
+        execution = self._now.execution
         match action:
             case Check(step=step):
                 return performing.checked(plan, step)
             case LookFor():
-                return performing.looked(plan, action, who)
+                return performing.looked(plan, action, execution)
             case Perform():
-                return performing.performed(plan, action, who)
+                return performing.performed(plan, action, execution)
             case Claim():
                 return performing.claimed(plan, self._now)
             case StartTimer():

@@ -77,6 +77,7 @@ class LookRequest(Frozen):
     group: str
     plan: str
     who: str
+    execution: str
 
 
 class LookReply(Frozen):
@@ -101,6 +102,7 @@ class EffectRequest(Frozen):
     group: str
     plan: str
     who: str
+    execution: str
 
 
 class EffectReply(Frozen):

@@ -7,6 +7,7 @@ import shutil
 import stat
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -114,7 +115,8 @@ async def temporal(connected: Callable[[], Awaitable[Executions]], settings: Set
         executions = await connected()
         missing, workers = await unknown_search_attributes(executions.client), await executions.workers()
     except TideoverError as error:
-        return [Check("fail", "Temporal", str(error), "executions cannot be started; `tideover status` works without")]
+        way_out = "without it there are `tideover status`, `tideover run --break-glass` and `tideover checklist`"
+        return [Check("fail", "Temporal", str(error), way_out), *_cannot_be_asked(settings.journal)]
     target = executions.client.service_client.config.target_host
     checks = [Check("ok", "Temporal", f"answers at {target}, namespace {executions.client.namespace}")]
     if missing:
@@ -145,6 +147,16 @@ async def _held(executions: Executions, path: Path) -> list[Check]:
         else:
             checks.append(Check("ok", name, f"{record.execution} runs: {link}"))
     return checks
+
+
+def _cannot_be_asked(path: Path) -> Iterator[Check]:
+    """Each group that an execution of a Temporal that does not answer holds."""
+    with suppress(TideoverError):  # the journal's own check has told
+        for name, record in _held_groups(path).items():
+            if record.execution and not is_break_glass(record.execution.id):
+                found = f"held by {record.execution}; whether that runs cannot be asked; {_left_to_do(record)}"
+                way_out = f"`tideover status {name}`; to go on without Temporal: --break-glass with --holder-is-gone"
+                yield Check("warn", name, found, way_out)
 
 
 def _credentials_file(path: Path) -> Check:

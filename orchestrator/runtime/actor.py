@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from orchestrator.domain.audit import Checkpoint
 from orchestrator.domain.derivation import derive
 from orchestrator.domain.ensure import Goal
-from orchestrator.domain.errors import ProviderError, TideoverError
+from orchestrator.domain.errors import GuardRefused, ProviderError, TideoverError
 from orchestrator.domain.ledger import Execution, GroupRecord
 from orchestrator.domain.outcome import Failed, Outcome
 from orchestrator.domain.plan import Kind, Plan, PlanMode, ResourceSpec
@@ -26,11 +26,17 @@ Cancelled = Callable[[], bool]
 
 @dataclass(frozen=True)
 class Mandate:
-    """In whose name something is done: the group, the hash of the plan that was approved, and who started it."""
+    """In whose name something is done: the group, the hash of the plan that was approved, who started it, and the ID
+    of the execution."""
 
     group: str
     plan: str
     who: str
+    execution: str
+
+    def ledger(self, journal: Journal) -> Group:
+        """The group, for this execution."""
+        return Group(journal, self.group, self.execution)
 
 
 @dataclass(frozen=True)
@@ -77,7 +83,7 @@ class Actor:
             attempt=asked.attempt, want=asked.want, goal=goal, before=asked.before, plan=mandate.plan,
             who=mandate.who, timeout=asked.timeout, first=asked.first,
         )  # fmt: skip
-        return perform(Group(self.journal, mandate.group), resource, order, cancelled)
+        return perform(mandate.ledger(self.journal), resource, order, cancelled)
 
     def looked(
         self, kind: Kind, spec: ResourceSpec, until: tuple[Condition, float], mandate: Mandate,
@@ -90,7 +96,10 @@ class Actor:
             return None, str(error)
         reading, why = looking.look_until(resource, *until, cancelled)
         if kind == "release" and not why and spec.site:
-            Group(self.journal, mandate.group).release(spec.component, spec.site, mandate.who, mandate.plan)
+            try:
+                mandate.ledger(self.journal).release(spec.component, spec.site, mandate.who, mandate.plan)
+            except GuardRefused as refused:
+                return reading, str(refused)
         return reading, why
 
     def closed(self, record: ExecutionRecord, epoch: int | None) -> Closed:
@@ -103,7 +112,8 @@ class Actor:
             clean = finish.end is not End.NEEDS_HUMAN
             detail = {"execution": record.execution.id, "end": str(finish.end), "why": finish.why}
             try:
-                Group(self.journal, record.plan.group).close(record.plan, epoch, clean, detail)
+                group = Group(self.journal, record.plan.group, record.execution.id)
+                group.close(record.plan, epoch, clean, detail)
             except TideoverError as error:
                 warning = str(error)
         return Closed(report, warning, audit.checkpoint(self.journal))

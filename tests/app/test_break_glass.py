@@ -280,6 +280,18 @@ def test_doctor_tells_of_a_process_that_was_lost_and_how_to_go_on(
     assert "`tideover run shop --break-glass --to az-b --mode forced` goes on with it" in told["way_out"]
 
 
+def test_doctor_tells_what_a_temporal_that_does_not_answer_holds(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    held_by(shop, "failover/shop#run-1")
+    monkeypatch.chdir(shop.directory)
+    assert run(["doctor", "--output", "json"]) is ExitCode.NOT_READY
+    checks = json.loads(capsys.readouterr().out)
+    (told,) = [check for check in checks if "failover/shop#run-1" in check["found"]]
+    assert "whether that runs cannot be asked; nothing was requested" in told["found"]
+    assert "--holder-is-gone" in told["way_out"]
+
+
 def test_what_was_begun_goes_on_with_the_plan_that_was_approved(shop: Shop) -> None:
     shop.killed_at("db@az-a:toy", "sent")
     with shop.process("0123456789ab") as process:

@@ -28,7 +28,7 @@ from orchestrator.app.temporal_server import EmbeddedServer
 from orchestrator.app.worker import build_worker
 from orchestrator.domain.audit import Checkpoint
 from orchestrator.domain.derivation import derive
-from orchestrator.domain.ledger import Execution
+from orchestrator.domain.ledger import Attempt, Execution, Request
 from orchestrator.domain.plan import PlanMode
 from orchestrator.runtime import audit
 from orchestrator.runtime.group import Group
@@ -230,6 +230,28 @@ def test_temporal_never_takes_a_group_from_a_break_glass_process_that_lives(shop
     assert shop.tideover(*arguments) is (ExitCode.NOT_READY if lives else ExitCode.DONE), shop.err
     assert (f"{shop.group} is held by {held.id}" in shop.out) is lives
     assert bool(shop.world.effects()) is not lives
+
+
+def test_what_a_lost_database_of_temporal_left_behind_is_told_and_taken_over(shop: Shop) -> None:
+    journal = SqliteJournal(shop.directory / "journal.db")
+    plan = derive(composition(shop.directory).library.runbook(shop.group), CATALOG, "az-b", "forced", journal.id)
+    left = Execution(
+        id=f"failover/{shop.group}#{uuid.uuid4()}", who="bob", plan=plan.digest, mode="forced", target="az-b",
+        since=time.time(),
+    )  # fmt: skip
+    group = Group(journal, shop.group)
+    assert not isinstance(group.claim(plan, left, holder_is_gone=False), str)
+    want = plan.step("db.fence").wants[0]
+    attempt = Attempt(epoch=1, step="db.fence", method=0, n=1)
+    group.enter(Request(attempt=attempt, want=want, before=None, at=time.time()), plan.digest, "bob")
+    shop.tideover("doctor", "--output", "json")
+    told = next(check for check in json.loads(shop.out) if left.id in check["found"])
+    assert told["level"] == "fail"
+    assert "which has ended without its end; db@az-a:toy: power off may still take effect" in told["found"]
+    assert f"`tideover status {shop.group}`; the next execution takes the group over" in told["way_out"]
+    arguments = ("run", shop.group, "--to", "az-b", "--mode", "forced", "--approve", plan.hash)
+    assert shop.tideover(*arguments) is ExitCode.DONE, shop.err
+    assert group.record().epoch == 2
 
 
 def test_a_terminated_execution_is_told_with_what_it_left_behind(shop: Shop, temporal_env: EmbeddedServer) -> None:

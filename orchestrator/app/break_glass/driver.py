@@ -19,6 +19,7 @@ from orchestrator.domain.commands import Command
 from orchestrator.domain.engine import fold, next_actions
 from orchestrator.domain.engine.driving import announced, interrupted, once, unanswered
 from orchestrator.domain.errors import TideoverError
+from orchestrator.domain.ledger import Execution
 from orchestrator.domain.outcome import Unknown
 from orchestrator.domain.plan import Plan
 from orchestrator.domain.state import (
@@ -182,7 +183,7 @@ class Driver:
             return self._failed(action, f"an error that nobody foresaw, {type(error).__name__}: report it")
 
     def _act(self, action: Action, state: ExecutionState) -> Event:
-        plan, mandate = self.plan, Mandate(self.plan.group, self.plan.digest, state.execution.who)
+        plan, mandate = self.plan, self._mandate(state.execution)
         match action:
             case Check(step=step):
                 specs = {resource: plan.resources[resource] for resource in plan.step(step).looks_at}
@@ -198,6 +199,9 @@ class Driver:
                 return Ended(attempt=attempt, outcome=outcome, at=time.time())
             case _:
                 return self._claimed(state)
+
+    def _mandate(self, execution: Execution) -> Mandate:
+        return Mandate(self.plan.group, execution.plan, execution.who, execution.id)
 
     def _claimed(self, state: ExecutionState) -> Event:
         holder = Group(self.actor.journal, self.plan.group).record().execution
