@@ -314,6 +314,32 @@ def test_a_driver_that_was_overtaken_writes_nothing_more(shop: Shop) -> None:
         other.append(TimerFired(id="y", at=1.0))
 
 
+def lost(shop: Shop, *said: str) -> ExitCode:
+    """The real command line, on a journal that is not there; the demo's runbook, of which nothing can be reached."""
+    vouched = [word for text in said for word in ("--journal-is-lost", text)]
+    return run(["run", "demo", "--break-glass", "--to", "right", "--mode", "forced", "--approve", "0", *vouched])
+
+
+def test_a_lost_journal_is_made_anew_only_by_the_word_of_two_people(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TIDEOVER_RUNBOOKS", json.dumps([str(Path(__file__).parents[2] / "runbooks")]))
+    ann, bob = "ann: the disk burnt with az-a", "bob: I saw the rack, it is ash"
+    assert lost(shop, ann, bob) is ExitCode.NOT_READY
+    assert "the journal is not lost" in capsys.readouterr().err
+    (shop.directory / "journal.db").unlink()
+    assert lost(shop) is ExitCode.NOT_READY
+    assert "there is no journal at" in capsys.readouterr().err
+    assert lost(shop, ann, "Ann : I am somebody else") is ExitCode.NOT_READY
+    assert "one person's word is not enough" in capsys.readouterr().err
+    assert lost(shop, ann, "bob: sure") is ExitCode.NOT_READY
+    assert not (shop.directory / "journal.db").exists()
+    assert lost(shop, ann, bob) in (ExitCode.NOT_READY, ExitCode.NOT_APPROVED)  # the demo's servers are not there
+    said = [entry for entry in audit.entries(shop.journal) if entry.detail.get("command") == "journal-is-lost"]
+    assert [(entry.number, entry.who) for entry in said] == [(1, "ann"), (2, "bob")]
+    assert archive.names(shop.journal) == ["demo-1"]
+
+
 def test_a_process_is_known_again_and_another_one_is_not_taken_for_it() -> None:
     mine = this()
     assert alive(mine) is Alive.YES

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Literal
+from typing import Annotated, Literal
 
+from cyclopts import Parameter
+
+from orchestrator.app.break_glass.lost_journal import made_anew
 from orchestrator.app.break_glass.opening import Order
 from orchestrator.app.cli.approving import Approver, Asking, ByHash
 from orchestrator.app.cli.breaking_glass import broken_glass
@@ -34,6 +37,7 @@ def run(
     detach: bool = False,
     break_glass: bool = False,
     holder_is_gone: str = "",
+    journal_is_lost: Annotated[list[str] | None, Parameter(negative="")] = None,
     output: Output = "text",
     flags: Flags = NO_FLAGS,
 ) -> ExitCode:
@@ -63,6 +67,9 @@ def run(
     holder_is_gone
         With --break-glass: why you are certain that the execution that holds the group runs no more. It stands in the
         audit trail.
+    journal_is_lost
+        With --break-glass: `NAME: why nothing of the group runs or can still happen`, from two different people. Makes a
+        new journal, whose audit trail begins with it.
     output
         How to print the end.
     """
@@ -70,10 +77,12 @@ def run(
     if break_glass and detach:
         raise Stopped(ExitCode.USAGE, "--break-glass runs in this process: there is nothing to detach from")
     if break_glass:
-        order = Order(runbook, to, mode, name, reason, holder_is_gone)
-        return broken_glass(Composition.of(flags.settings()).actor, order, approve, max_loss, output)
-    if holder_is_gone:
-        raise Stopped(ExitCode.USAGE, "--holder-is-gone goes with --break-glass: Temporal itself can be asked")
+        settings, order = flags.settings(), Order(runbook, to, mode, name, reason, holder_is_gone)
+        if journal_is_lost:
+            made_anew(settings.journal, runbook, journal_is_lost)
+        return broken_glass(Composition.of(settings).actor, order, approve, max_loss, output)
+    if holder_is_gone or journal_is_lost:
+        raise Stopped(ExitCode.USAGE, "--holder-is-gone and --journal-is-lost go with --break-glass only")
     request = FailoverRequest(runbook=runbook, to=to, mode=mode, reason=reason, by=name)
     approver = _approver(approve, name, max_loss)
     return _start("Failover", request, flags.settings(), approver, output, detach=detach)
