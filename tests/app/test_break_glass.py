@@ -258,7 +258,7 @@ def test_ctrl_c_waits_for_what_was_sent_and_leaves_the_rest_to_the_next_process(
         until(lambda: "what was sent is waited for" in shop.said(), shop.said)
         assert process.poll() is None
         shop.world.mend()
-        assert shop.ended(process) == ExitCode.DETACHED, shop.said()
+        assert shop.ended(process) == ExitCode.HUMAN_NEEDED, shop.said()
     assert "go on with `tideover run shop --break-glass --to az-b --mode forced`" in shop.said()
     assert shop.world.things()["db@az-a:toy"] == {"power": "off"}
     assert shop.world.writable() == []

@@ -103,10 +103,8 @@ class Driver:
         return self.actor.closed(self.kept.as_record(self.state.finish), epoch)
 
     def _drive(self) -> None:
-        for event in interrupted(self.state, LOST, time.time()):
-            self._fold(event)
-        for look in unanswered(self.plan, self.state):
-            self._start(look)
+        if not self.state.finish:
+            self._pick_up()
         while not self.state.finish:
             for action in next_actions(self.plan, self.state):
                 self._begin(action)
@@ -114,6 +112,13 @@ class Driver:
             for item in self._next():
                 self._take(item)
         self.operator.show(self.plan, self.state)
+
+    def _pick_up(self) -> None:
+        """What an earlier process had begun and not answered is lost, and its looks are done now."""
+        for event in interrupted(self.state, LOST, time.time()):
+            self._fold(event)
+        for look in unanswered(self.plan, self.state):
+            self._start(look)
 
     def stop(self) -> None:
         """Nothing new is begun; what was sent has answered, and its answer is kept."""

@@ -1,4 +1,4 @@
-"""A new journal where the old one is lost: it knows of no doubt, no fence and no holder, so two people vouch first (FH)."""
+"""A new journal where the old one is lost: it knows of no doubt, fence or holder, so two people vouch first (FH)."""
 
 from __future__ import annotations
 
@@ -19,11 +19,16 @@ class NotVouchedFor(TideoverError):
     """The new journal was not made; the text says what is missing."""
 
 
-def made_anew(path: Path, group: str, said: Sequence[str]) -> None:
-    """A new journal stands at `path`, and its trail begins with what two different people have vouched for.
+def stands(path: Path, group: str, said: Sequence[str]) -> None:
+    """A journal stands at `path`: the old one, or a new one whose trail begins with what two people have vouched for.
 
     `said`: each `NAME: why nothing of the group runs and nothing that was asked for can still happen`.
     """
+    if not said:
+        if not path.exists():
+            way_out = "restore it; if it is lost for good, two people vouch with --journal-is-lost 'NAME: why'"
+            raise NotVouchedFor(f"there is no journal at {path}: {way_out}")
+        return
     if path.exists():
         raise NotVouchedFor(f"the journal is not lost, it stands at {path}: leave out --journal-is-lost")
     vouched = [_read(text) for text in said]
@@ -32,9 +37,8 @@ def made_anew(path: Path, group: str, said: Sequence[str]) -> None:
     journal = SqliteJournal.create(path)
     for by, reason in vouched:
         detail = {"command": "journal-is-lost", "reason": reason}
-        audit.append(
-            journal, audit.NewEntry(at=time.time(), what="command", group=group, who=by, plan="", detail=detail)
-        )
+        entry = audit.NewEntry(at=time.time(), what="command", group=group, who=by, plan="", detail=detail)
+        audit.append(journal, entry)
 
 
 def _read(text: str) -> tuple[str, str]:

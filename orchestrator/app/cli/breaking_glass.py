@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import sys
 import threading
+from dataclasses import dataclass
+from typing import Annotated
+
+from cyclopts import Group, Parameter
 
 from orchestrator.app.break_glass.driver import Driver
 from orchestrator.app.break_glass.kept import Kept
@@ -23,6 +27,37 @@ from orchestrator.domain.plan import Plan
 from orchestrator.domain.state import ExecutionState
 from orchestrator.runtime.actor import Actor, Closed
 from workflows.messages import Result, Snapshot
+
+
+@Parameter(name="*", group=Group.create_ordered("When Temporal is lost"))
+@dataclass(frozen=True)
+class Glass:
+    """What is said when Temporal is lost.
+
+    Parameters
+    ----------
+    break_glass
+        Run the same plan in this process, on the same journal. Killed, and started again with the same words, it goes
+        on.
+    holder_is_gone
+        Why you are certain that the execution that holds the group runs no more. It stands in the audit trail.
+    journal_is_lost
+        `NAME: why nothing of the group runs or can still happen`, from two different people: a new journal is made,
+        whose audit trail begins with it.
+    """
+
+    break_glass: Annotated[bool, Parameter(negative="")] = False
+    holder_is_gone: str = ""
+    journal_is_lost: Annotated[list[str] | None, Parameter(negative="")] = None
+
+    def is_broken(self) -> bool:
+        """True for break-glass. Raises Stopped for words that belong to it alone."""
+        if not self.break_glass and (self.holder_is_gone or self.journal_is_lost):
+            raise Stopped(ExitCode.USAGE, "--holder-is-gone and --journal-is-lost go with --break-glass only")
+        return self.break_glass
+
+
+WHOLE = Glass()
 
 
 class Terminal:
@@ -115,7 +150,7 @@ def _left(driver: Driver, found: Opened) -> tuple[ExitCode, str]:
         return ExitCode.ABORTED, "nothing was changed"
     plan = found.kept.head.plan
     again = f"tideover run {plan.group} --break-glass --to {plan.target} --mode {plan.mode}"
-    return ExitCode.DETACHED, f"the execution stands still and holds the group: go on with `{again}`"
+    return ExitCode.HUMAN_NEEDED, f"the execution stands still and holds the group: go on with `{again}`"
 
 
 def _concluded(driver: Driver, closed: Closed, terminal: Terminal, output: Output) -> ExitCode:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Literal
+from typing import Literal
 
-from cyclopts import Parameter
-
-from orchestrator.app.break_glass.lost_journal import made_anew
+from orchestrator.app.break_glass.lost_journal import stands
 from orchestrator.app.break_glass.opening import Order
 from orchestrator.app.cli.approving import Approver, Asking, ByHash
-from orchestrator.app.cli.breaking_glass import broken_glass
+from orchestrator.app.cli.breaking_glass import WHOLE, Glass, broken_glass
 from orchestrator.app.cli.exits import ExitCode, Stopped
 from orchestrator.app.cli.flags import NO_FLAGS, Flags
 from orchestrator.app.cli.following import Conclusion, conclude
@@ -35,9 +33,7 @@ def run(
     approve: str | None = None,
     max_loss: Duration = None,
     detach: bool = False,
-    break_glass: bool = False,
-    holder_is_gone: str = "",
-    journal_is_lost: Annotated[list[str] | None, Parameter(negative="")] = None,
+    glass: Glass = WHOLE,
     output: Output = "text",
     flags: Flags = NO_FLAGS,
 ) -> ExitCode:
@@ -61,28 +57,16 @@ def run(
         The largest loss that the approval accepts, such as 30s.
     detach
         Do not follow the execution.
-    break_glass
-        Temporal is lost: run the same plan in this process, on the same journal. Killed, and started again with the
-        same words, it goes on.
-    holder_is_gone
-        With --break-glass: why you are certain that the execution that holds the group runs no more. It stands in the
-        audit trail.
-    journal_is_lost
-        With --break-glass: `NAME: why nothing of the group runs or can still happen`, from two different people. Makes a
-        new journal, whose audit trail begins with it.
     output
         How to print the end.
     """
     name = by or me()
-    if break_glass and detach:
+    if detach and glass.break_glass:
         raise Stopped(ExitCode.USAGE, "--break-glass runs in this process: there is nothing to detach from")
-    if break_glass:
-        settings, order = flags.settings(), Order(runbook, to, mode, name, reason, holder_is_gone)
-        if journal_is_lost:
-            made_anew(settings.journal, runbook, journal_is_lost)
+    if glass.is_broken():
+        settings, order = flags.settings(), Order(runbook, to, mode, name, reason, glass.holder_is_gone)
+        stands(settings.journal, runbook, glass.journal_is_lost or ())
         return broken_glass(Composition.of(settings).actor, order, approve, max_loss, output)
-    if holder_is_gone or journal_is_lost:
-        raise Stopped(ExitCode.USAGE, "--holder-is-gone and --journal-is-lost go with --break-glass only")
     request = FailoverRequest(runbook=runbook, to=to, mode=mode, reason=reason, by=name)
     approver = _approver(approve, name, max_loss)
     return _start("Failover", request, flags.settings(), approver, output, detach=detach)
