@@ -27,6 +27,7 @@ from orchestrator.domain.commands import Approve
 from orchestrator.domain.runbook import Component, Runbook
 from orchestrator.domain.world import Holder, Reading, State
 from orchestrator.ports import Binding, Call
+from orchestrator.runtime.actor import Actor
 from orchestrator.runtime.adapters import Adapters
 from orchestrator.runtime.credentials import ProfileCredentials
 from orchestrator.runtime.journal import SqliteJournal
@@ -129,7 +130,7 @@ async def main(directory: Path) -> None:
     async with AsyncExitStack() as stack:
         options = ServerOptions(search_attributes=search_attributes.ALL)
         server = await stack.enter_async_context(start_embedded(binary, options))
-        activities = Activities(Nowhere(), adapters, journal, gone)
+        activities = Activities(Actor(Nowhere(), adapters, journal), gone)
         client = await Client.connect(server.address, plugins=[TideoverPlugin(activities)])
         plain = await Client.connect(server.address)
         await stack.enter_async_context(Worker(client, task_queue=TASK_QUEUE))

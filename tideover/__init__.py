@@ -3,6 +3,7 @@
 A provider is a folder: a `spec.py` that lists its `RESOURCES`, and modules that hold the adapters (docs/providers.md).
 """
 
+from orchestrator.domain.by_hand import ByHand
 from orchestrator.domain.catalog import DnsPlace, DnsSettings, NoSettings, ResourceType, Settings, Site
 from orchestrator.domain.durations import Seconds
 from orchestrator.domain.errors import (
@@ -34,6 +35,7 @@ __all__ = [
     "Adapter",
     "AuthenticationFailed",
     "Binding",
+    "ByHand",
     "Call",
     "Conflict",
     "DnsPlace",

@@ -11,16 +11,10 @@ from typing import Any, TypeVar
 
 from temporalio import activity
 
-from orchestrator.domain.derivation import derive
-from orchestrator.domain.ensure import Goal
-from orchestrator.domain.errors import ProviderError, TideoverError
-from orchestrator.domain.outcome import Failed
+from orchestrator.domain.errors import TideoverError
 from orchestrator.domain.plan import CHANGES, Kind
-from orchestrator.domain.state import End
-from orchestrator.ports import Journal, Runbooks
-from orchestrator.runtime import archive, looking
-from orchestrator.runtime.adapters import Adapters
-from orchestrator.runtime.effect import Order, perform
+from orchestrator.domain.state import Perform
+from orchestrator.runtime.actor import Actor, Mandate
 from orchestrator.runtime.group import Group
 from workflows.conversion import refused
 from workflows.messages import (
@@ -55,9 +49,7 @@ LOOKS: tuple[Kind, ...] = ("measure", "catch_up", "verify", "release")
 class Activities:
     """All activities of a worker. `is_gone` tells of an execution's ID whether it surely runs no more."""
 
-    runbooks: Runbooks
-    adapters: Adapters
-    journal: Journal
+    actor: Actor
     is_gone: Callable[[str], Awaitable[bool]]
 
     def all(self) -> list[Callable[..., Any]]:
@@ -69,47 +61,32 @@ class Activities:
     async def plan(self, request: PlanRequest) -> Planned:
         """The plan that follows from the runbook as it is now, and the group's ledger."""
         try:
-            return await in_thread(lambda _: self._planned(request))
+            plan, record = await in_thread(lambda _: self.actor.planned(request.runbook, request.to, request.mode))
         except TideoverError as error:
             raise refused(str(error)) from None
+        return Planned(plan=plan, record=record)
 
     @activity.defn(name="check")
     async def check(self, request: CheckRequest) -> CheckReply:
         """A reading or an error of every resource."""
-        openers = {name: _opener(self.adapters, spec) for name, spec in request.resources.items()}
-        readings, errors = await in_thread(lambda _: looking.check(openers))
+        readings, errors = await in_thread(lambda _: self.actor.checked(request.resources))
         return CheckReply(readings=readings, errors=errors)
 
     @activity.defn(name="claim")
     async def claim(self, request: ClaimRequest) -> ClaimReply:
         """The group claimed for this execution, or the holder's name."""
-        group = Group(self.journal, request.plan.group)
+        plan, execution = request.plan, request.execution
+        group = Group(self.actor.journal, plan.group)
         holder = (await in_thread(lambda _: group.record())).execution
-        gone = holder is not None and holder.id != request.execution.id and await self.is_gone(holder.id)
-        claimed = await in_thread(lambda _: group.claim(request.plan, request.execution, gone, request.read_at))
+        gone = holder is not None and holder.id != execution.id and await self.is_gone(holder.id)
+        claimed = await in_thread(lambda _: self.actor.claimed(plan, execution, gone, request.read_at))
         return ClaimReply(record=None, refused=claimed) if isinstance(claimed, str) else ClaimReply(record=claimed)
 
     @activity.defn(name="close")
     async def close(self, request: CloseRequest) -> CloseReply:
-        """The group released and the record of the execution kept."""
-        return await in_thread(lambda _: self._closed(request))
-
-    def _planned(self, request: PlanRequest) -> Planned:
-        catalog = self.adapters.catalog
-        plan = derive(self.runbooks.runbook(request.runbook), catalog, request.to, request.mode, self.journal.id)
-        return Planned(plan=plan, record=Group(self.journal, plan.group).record())
-
-    def _closed(self, request: CloseRequest) -> CloseReply:
-        record, finish = request.record, request.record.finish
-        warning = ""
-        if request.epoch is not None and finish is not None:
-            clean = finish.end is not End.NEEDS_HUMAN
-            detail = {"execution": record.execution.id, "end": str(finish.end), "why": finish.why}
-            try:
-                Group(self.journal, record.plan.group).close(record.plan, request.epoch, clean, detail)
-            except TideoverError as error:
-                warning = str(error)
-        return CloseReply(report=archive.keep(self.journal, record), warning=warning)
+        """The record of the execution kept and the group released."""
+        closed = await in_thread(lambda _: self.actor.closed(request.record, request.epoch))
+        return CloseReply(report=closed.report, warning=closed.warning, checkpoint=closed.checkpoint)
 
     def _effect(self, kind: str) -> Callable[[EffectRequest], Awaitable[EffectReply]]:
         async def effect(request: EffectRequest) -> EffectReply:
@@ -119,50 +96,26 @@ class Activities:
         return activity.defn(name=kind)(effect)
 
     def _performed(self, request: EffectRequest, cancelled: Callable[[], bool]) -> EffectReply:
-        try:
-            resource = self.adapters.open(request.resource)
-        except ProviderError as error:
-            return EffectReply(outcome=Failed(why=str(error)))
-        goal = Goal(
-            resource=request.want.resource,
-            desired=request.want.desired,
-            may_be_there=request.may_be_there,
-            identity=request.identity,
-            patience=request.patience,
-        )
-        order = Order(
-            attempt=request.attempt,
-            want=request.want,
-            goal=goal,
-            before=request.before,
-            plan=request.plan,
-            who=request.who,
-            timeout=request.timeout,
-            first=request.first,
-        )
-        return EffectReply(outcome=perform(Group(self.journal, request.group), resource, order, cancelled))
+        asked = Perform(
+            attempt=request.attempt, want=request.want, may_be_there=request.may_be_there, first=request.first,
+            before=request.before, identity=request.identity, timeout=request.timeout, patience=request.patience,
+            summary="",
+        )  # fmt: skip
+        mandate = Mandate(request.group, request.plan, request.who, request.execution)
+        return EffectReply(outcome=self.actor.performed(request.resource, asked, mandate, cancelled))
 
-    def _look(self, kind: str) -> Callable[[LookRequest], Awaitable[LookReply]]:
+    def _look(self, kind: Kind) -> Callable[[LookRequest], Awaitable[LookReply]]:
         async def look(request: LookRequest) -> LookReply:
             return await in_thread(lambda cancelled: self._looked(kind, request, cancelled))
 
         look.__doc__ = f"The reading that a `{kind}` waits for, or why not."
         return activity.defn(name=kind)(look)
 
-    def _looked(self, kind: str, request: LookRequest, cancelled: Callable[[], bool]) -> LookReply:
-        spec = request.resource
-        try:
-            resource = self.adapters.open(spec)
-        except ProviderError as error:
-            return LookReply(reading=None, why=str(error))
-        reading, why = looking.look_until(resource, request.condition, request.timeout, cancelled)
-        if kind == "release" and not why and spec.site:
-            Group(self.journal, request.group).release(spec.component, spec.site, request.who, request.plan)
+    def _looked(self, kind: Kind, request: LookRequest, cancelled: Callable[[], bool]) -> LookReply:
+        mandate = Mandate(request.group, request.plan, request.who, request.execution)
+        until = request.condition, request.timeout
+        reading, why = self.actor.looked(kind, request.resource, until, mandate, cancelled)
         return LookReply(reading=reading, why=why)
-
-
-def _opener(adapters: Adapters, spec: Any) -> Callable[[], Any]:
-    return lambda: adapters.open(spec)
 
 
 async def in_thread(work: Callable[[Callable[[], bool]], T]) -> T:

@@ -7,9 +7,8 @@ cannot even be read as a command is answered before it comes here: it says nothi
 from __future__ import annotations
 
 import logging
-import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Literal
+from typing import Any
 
 from temporalio import workflow
 from temporalio.exceptions import FailureError
@@ -20,7 +19,6 @@ from temporalio.worker import (
     WorkflowInterceptorClassInput,
 )
 
-from orchestrator.domain.commands import OperatorInput
 from orchestrator.domain.errors import JournalUnavailable
 from orchestrator.ports import Journal
 from orchestrator.runtime import audit
@@ -58,26 +56,19 @@ class _Inbound(WorkflowInboundInterceptor):
         try:
             super().handle_update_validator(input)
         except FailureError as error:
-            _note("refused", input, {"why": error.message})
+            _note(input, error.message)
             raise
 
     async def handle_update_handler(self, input: HandleUpdateInput) -> Any:  # noqa: A002 -- the SDK's name
-        _note("command", input, {})
+        _note(input, None)
         return await super().handle_update_handler(input)
 
 
-def _note(what: Literal["refused", "command"], update: HandleUpdateInput, more: dict[str, str]) -> None:
+def _note(update: HandleUpdateInput, refused: str | None) -> None:
     running = workflow.instance()
-    said = update.args[0] if update.args else None
     if workflow.unsafe.is_replaying() or not isinstance(running, ExecutionWorkflow):
         return
-    fields = said.model_dump(mode="json") if isinstance(said, OperatorInput) else {}
-    entry = audit.NewEntry(
-        at=time.time(),
-        what=what,
-        group=running.group,
-        who=str(fields.pop("by", "unknown")),
-        plan=running.plan_digest,
-        detail={"execution": workflow.info().workflow_id, "command": update.update, **fields, **more},
-    )
+    said = update.args[0] if update.args else None
+    workflow_id = workflow.info().workflow_id
+    entry = audit.spoken(workflow_id, running.group, running.plan_digest, update.update, said, refused)
     workflow.extern_functions()[_NOTE](entry)

@@ -11,6 +11,7 @@ with workflow.unsafe.imports_passed_through():
     from orchestrator.domain.admission import refusal
     from orchestrator.domain.commands import Abort
     from orchestrator.domain.engine import fold, next_actions, start
+    from orchestrator.domain.engine.driving import announced, once
     from orchestrator.domain.ledger import Execution, GroupRecord
     from orchestrator.domain.plan import Plan, PlanMode
     from orchestrator.domain.record import ExecutionRecord
@@ -21,9 +22,7 @@ with workflow.unsafe.imports_passed_through():
         Event,
         ExecutionState,
         Human,
-        Issued,
         LookFor,
-        LookStarted,
         Perform,
         StartTimer,
         TimerFired,
@@ -110,31 +109,33 @@ class ExecutionWorkflow(ListeningWorkflow):
             protected=finish.protected,
             report=reply.report,
             next_commands=(*finish.next_commands, f"tideover report {reply.report}"),
+            checkpoint=reply.checkpoint,
         )
 
     def _begin(self, plan: Plan, action: Action) -> None:
-        now, who = workflow.time(), self._now.execution.who
-        match action:
-            case Check(step=step):
-                self._fold(plan, LookStarted(step=step, at=now))
-                run: Coroutine[None, None, Event] = performing.checked(plan, step)
-            case LookFor(step=step):
-                self._fold(plan, LookStarted(step=step, at=now))
-                run = performing.looked(plan, action, who)
-            case Perform():
-                self._fold(plan, Issued(attempt=action.attempt, want=action.want, at=now))
-                run = performing.performed(plan, action, who)
-            case Claim() if "claim" not in self._begun:
-                self._begun.add("claim")
-                run = performing.claimed(plan, self._now)
-            case StartTimer() if action.id not in self._begun:
-                self._begun.add(action.id)
-                run = _fired(action)
-            case _:
-                return
-        task = asyncio.create_task(self._told(run))
+        name = once(action)
+        if name in self._begun:
+            return
+        self._begun |= {name} if name else set()
+        if announcement := announced(action, workflow.time()):
+            self._fold(plan, announcement)
+        task = asyncio.create_task(self._told(self._done(plan, action)))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    def _done(self, plan: Plan, action: Action) -> Coroutine[None, None, Event]:
+        execution = self._now.execution
+        match action:
+            case Check(step=step):
+                return performing.checked(plan, step)
+            case LookFor():
+                return performing.looked(plan, action, execution)
+            case Perform():
+                return performing.performed(plan, action, execution)
+            case Claim():
+                return performing.claimed(plan, self._now)
+            case StartTimer():
+                return _fired(action)
 
     async def _told(self, run: Coroutine[None, None, Event]) -> None:
         self._inbox.append(await run)

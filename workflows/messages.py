@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from orchestrator.domain.audit import Checkpoint
 from orchestrator.domain.base import Frozen
 from orchestrator.domain.commands import OperatorInput
 from orchestrator.domain.ledger import Attempt, Execution, GroupRecord
@@ -76,6 +77,7 @@ class LookRequest(Frozen):
     group: str
     plan: str
     who: str
+    execution: str
 
 
 class LookReply(Frozen):
@@ -100,6 +102,7 @@ class EffectRequest(Frozen):
     group: str
     plan: str
     who: str
+    execution: str
 
 
 class EffectReply(Frozen):
@@ -131,20 +134,25 @@ class CloseRequest(Frozen):
 
 
 class CloseReply(Frozen):
-    """Where the record is kept. `warning`: what could not be written."""
+    """Where the record is kept. `warning`: what could not be written. `checkpoint`: the audit trail's end now."""
 
     report: str
     warning: str = ""
+    checkpoint: Checkpoint | None = None
 
 
 class Result(Frozen):
-    """What an execution returns. `report`: the name to give to `tideover report`."""
+    """What an execution returns. `report`: the name to give to `tideover report`.
+
+    `checkpoint`: where the audit trail ended; Temporal's history keeps it where the journal's host cannot change it.
+    """
 
     end: str
     why: str
     protected: bool
     report: str
     next_commands: tuple[str, ...]
+    checkpoint: Checkpoint | None = None
 
 
 class Snapshot(Frozen):

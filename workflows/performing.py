@@ -11,6 +11,7 @@ from temporalio.exceptions import ActivityError, ApplicationError
 from temporalio.exceptions import TimeoutError as TemporalTimeout
 
 with workflow.unsafe.imports_passed_through():
+    from orchestrator.domain.ledger import Execution
     from orchestrator.domain.outcome import Unknown
     from orchestrator.domain.plan import Plan
     from orchestrator.domain.record import ExecutionRecord
@@ -87,12 +88,12 @@ async def checked(plan: Plan, step_id: str) -> Checked:
     return Checked(step=step_id, readings=reply.readings, errors=reply.errors, at=workflow.time())
 
 
-async def looked(plan: Plan, look: LookFor, who: str) -> Looked:
+async def looked(plan: Plan, look: LookFor, execution: Execution) -> Looked:
     """What a looking step has seen."""
     step = plan.step(look.step)
     request = LookRequest(
         resource=plan.resources[look.resource], condition=look.condition, timeout=look.timeout, group=plan.group,
-        plan=plan.digest, who=who,
+        plan=plan.digest, who=execution.who, execution=execution.id,
     )  # fmt: skip
     try:
         reply = await workflow.execute_activity(
@@ -106,14 +107,14 @@ async def looked(plan: Plan, look: LookFor, who: str) -> Looked:
     return Looked(step=look.step, resource=look.resource, reading=reply.reading, why=reply.why, at=workflow.time())
 
 
-async def performed(plan: Plan, order: Perform, who: str) -> Ended:
+async def performed(plan: Plan, order: Perform, execution: Execution) -> Ended:
     """How an attempt ended; a worker that went silent, and an error that nobody foresaw, are Unknown."""
     kind = "undo" if order.attempt.undo else plan.step(order.attempt.step).kind
     request = EffectRequest(
         resource=plan.resources[order.want.resource], attempt=order.attempt, want=order.want,
         may_be_there=order.may_be_there, first=order.first, before=order.before, identity=order.identity,
         timeout=order.timeout, patience=order.patience, group=plan.group, plan=plan.digest,
-        who=who,
+        who=execution.who, execution=execution.id,
     )  # fmt: skip
     try:
         reply = await workflow.execute_activity(
@@ -132,8 +133,7 @@ async def performed(plan: Plan, order: Perform, who: str) -> Ended:
 
 async def claimed(plan: Plan, state: ExecutionState) -> Claimed | ClaimRefused:
     """Whether the group is ours."""
-    settled = {r: at for r, at in state.read_at.items() if state.readings[r].states}
-    request = ClaimRequest(plan=plan, execution=state.execution, read_at=settled)
+    request = ClaimRequest(plan=plan, execution=state.execution, read_at=state.settled)
     try:
         reply = await workflow.execute_activity(
             "claim", request, result_type=ClaimReply, start_to_close_timeout=timedelta(seconds=30),

@@ -28,6 +28,6 @@ class TideoverPlugin(SimplePlugin):
             data_converter=data_converter,
             workflows=failover.ALL,
             activities=activities.all() if activities else [],
-            interceptors=[CommandAudit(activities.journal)] if activities else None,
+            interceptors=[CommandAudit(activities.actor.journal)] if activities else None,
             workflow_runner=UnsandboxedWorkflowRunner(),
         )

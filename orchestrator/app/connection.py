@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
-from temporalio.client import Client, KeepAliveConfig, WorkflowExecutionStatus
+from temporalio.client import Client, KeepAliveConfig
 from temporalio.envconfig import ClientConfig, ClientConnectConfig
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -62,15 +62,3 @@ async def unknown_search_attributes(client: Client) -> list[str]:
             return [key.name for key in search_attributes.ALL]
         raise
     return [key.name for key in search_attributes.ALL if key.name not in known.custom_attributes]
-
-
-async def is_gone(client: Client, execution: str) -> bool:
-    """True where the execution `workflow#run` is closed, or the server has never heard of it."""
-    workflow_id, _, run_id = execution.partition("#")
-    try:
-        found = await client.get_workflow_handle(workflow_id, run_id=run_id).describe()
-    except RPCError as error:
-        if error.status is RPCStatusCode.NOT_FOUND:
-            return True
-        raise
-    return found.status is not WorkflowExecutionStatus.RUNNING

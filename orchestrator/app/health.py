@@ -7,12 +7,16 @@ import shutil
 import stat
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from orchestrator.app.connection import is_gone, unknown_search_attributes
+from orchestrator.app.break_glass.kept import driver_of, is_break_glass, is_driven
+from orchestrator.app.break_glass.process import Alive
+from orchestrator.app.connection import unknown_search_attributes
 from orchestrator.app.executions import Executions
+from orchestrator.app.holders import is_gone
 from orchestrator.app.journals import open_journal, place_of
 from orchestrator.app.library import RunbookLibrary
 from orchestrator.app.runbook_text import read
@@ -50,6 +54,7 @@ def local(settings: Settings, catalog: Catalog) -> Iterator[Check]:
     """Everything on this host: settings, journal, credentials, runbooks and what they need."""
     yield Check("ok", "settings", f"from {HERE}" if HERE.is_file() else "defaults and the environment")
     yield from journal(settings)
+    yield from broken_glass(settings)
     yield _credentials_file(settings.credentials)
     library = RunbookLibrary(settings.runbooks, catalog)
     if not library.names():
@@ -84,7 +89,7 @@ def journal(settings: Settings) -> Iterator[Check]:
     if isinstance(found, EtcdJournal):
         yield from _members(found)
     if broken:
-        yield Check("fail", "audit trail", broken, "it was changed by another hand: keep a copy, and find out whose")
+        yield Check("fail", "audit trail", broken.found, broken.way_out)
     else:
         yield Check("ok", "audit trail", f"{sum(1 for _ in audit.entries(found))} entries, the chain verifies")
 
@@ -102,13 +107,33 @@ def _members(journal: EtcdJournal) -> Iterator[Check]:
         yield Check("warn" if way_out else "ok", "etcd", count, way_out)
 
 
+def broken_glass(settings: Settings) -> Iterator[Check]:
+    """Each group that a break-glass process holds: whether that lives, else what is left to do."""
+    try:
+        found, groups = open_journal(settings), _held_groups(settings)
+    except TideoverError:
+        return  # the journal's own check has told
+    for name, record in groups.items():
+        if record.execution is None or not is_break_glass(record.execution.id):
+            continue
+        process, lives = driver_of(found, record.execution.id), is_driven(found, record.execution.id)
+        told = f"held by {record.execution}, {process}: {lives.value}"
+        again = f"--break-glass --to {record.execution.target} --mode {record.execution.mode}"
+        if lives is Alive.YES:
+            yield Check("ok", name, told)
+        else:
+            way_out = f"`tideover run {name} {again}` goes on with it; any other execution inherits all of this"
+            yield Check("fail", name, f"{told}; {_left_to_do(record)}", way_out)
+
+
 async def temporal(connected: Callable[[], Awaitable[Executions]], settings: Settings) -> list[Check]:
     """The server answers, knows our search attributes, and a worker polls; no group is held by what has ended."""
     try:
         executions = await connected()
         missing, workers = await unknown_search_attributes(executions.client), await executions.workers()
     except TideoverError as error:
-        return [Check("fail", "Temporal", str(error), "executions cannot be started; `tideover status` works without")]
+        way_out = "without it there are `tideover status`, `tideover run --break-glass` and `tideover checklist`"
+        return [Check("fail", "Temporal", str(error), way_out), *_cannot_be_asked(settings)]
     target = executions.client.service_client.config.target_host
     checks = [Check("ok", "Temporal", f"answers at {target}, namespace {executions.client.namespace}")]
     if missing:
@@ -129,16 +154,26 @@ async def _held(executions: Executions, settings: Settings) -> list[Check]:
         return []  # the journal's own check has told
     checks = []
     for name, record in groups.items():
-        if record.execution is None:
-            continue
+        if record.execution is None or is_break_glass(record.execution.id):
+            continue  # `broken_glass` tells of those, also without Temporal
         link = executions.link_to(record.execution.id)
-        if await is_gone(executions.client, record.execution.id):
+        if await is_gone(executions.client, open_journal(settings), record.execution.id):
             found = f"held by {record.execution}, which has ended without its end; {_left_to_do(record)}"
             way_out = f"`tideover status {name}`; the next execution takes the group over, with all of this; {link}"
             checks.append(Check("fail", name, found, way_out))
         else:
             checks.append(Check("ok", name, f"{record.execution} runs: {link}"))
     return checks
+
+
+def _cannot_be_asked(settings: Settings) -> Iterator[Check]:
+    """Each group that an execution of a Temporal that does not answer holds."""
+    with suppress(TideoverError):  # the journal's own check has told
+        for name, record in _held_groups(settings).items():
+            if record.execution and not is_break_glass(record.execution.id):
+                found = f"held by {record.execution}; whether that runs cannot be asked; {_left_to_do(record)}"
+                way_out = f"`tideover status {name}`; to go on without Temporal: --break-glass with --holder-is-gone"
+                yield Check("warn", name, found, way_out)
 
 
 def _credentials_file(path: Path) -> Check:

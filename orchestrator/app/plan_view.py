@@ -9,6 +9,7 @@ from orchestrator.domain.durations import show
 from orchestrator.domain.plan import CHANGES, Plan, Step
 
 BARRIER = "barrier"
+FORWARD_ONLY = "forward only"
 
 
 @dataclass(frozen=True)
@@ -111,10 +112,15 @@ def _ensures(step: Step) -> tuple[str, ...]:
     return tuple(str(want) for want in step.wants)
 
 
+def changes(step: Step) -> bool:
+    """True for a step that changes the world."""
+    return step.kind in CHANGES
+
+
 def _undo(step: Step, forward_only: set[str]) -> str:
     if step.kind not in CHANGES:
         return ""
-    return "forward only" if step.id in forward_only else "put back to what it was"
+    return FORWARD_ONLY if step.id in forward_only else "put back to what it was"
 
 
 def _in_order(plan: Plan, ids: Iterable[str]) -> list[str]:

@@ -8,12 +8,14 @@ from datetime import timedelta
 from temporalio.client import Client
 from temporalio.worker import Worker
 
-from orchestrator.app.connection import connect, is_gone, register_search_attributes
+from orchestrator.app.connection import connect, register_search_attributes
+from orchestrator.app.holders import is_gone
 from orchestrator.app.journals import open_journal
 from orchestrator.app.library import RunbookLibrary
 from orchestrator.app.registry import catalog
 from orchestrator.app.settings import Settings
 from orchestrator.ports import Journal
+from orchestrator.runtime.actor import Actor
 from orchestrator.runtime.adapters import Adapters
 from orchestrator.runtime.credentials import ProfileCredentials
 from workflows.activities import HEARTBEAT, Activities
@@ -39,6 +41,11 @@ class Composition:
         adapters = Adapters(found, ProfileCredentials(settings.credentials))
         return cls(settings, open_journal(settings), adapters, RunbookLibrary(settings.runbooks, found))
 
+    @property
+    def actor(self) -> Actor:
+        """What does on this host what the engine asks for."""
+        return Actor(self.library, self.adapters, self.journal)
+
 
 async def build_worker(
     composition: Composition, address: str | None = None, task_queue: str = TASK_QUEUE
@@ -47,9 +54,9 @@ async def build_worker(
     holder: list[Client] = []
 
     async def gone(execution: str) -> bool:
-        return await is_gone(holder[0], execution)
+        return await is_gone(holder[0], composition.journal, execution)
 
-    activities = Activities(composition.library, composition.adapters, composition.journal, gone)
+    activities = Activities(composition.actor, gone)
     client = await connect(TideoverPlugin(activities), address)
     holder.append(client)
     await register_search_attributes(client)

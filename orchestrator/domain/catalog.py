@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel, ConfigDict
 
 from orchestrator.domain.base import digest
+from orchestrator.domain.by_hand import ByHand
 from orchestrator.domain.durations import Seconds
 from orchestrator.domain.world import Records
 
@@ -75,6 +76,7 @@ class ResourceType:
     shared: True where the sites share one instance (an address, a record); False where each site has its own.
     compare_and_set: the target itself refuses a request based on a stale reading; else the guard only narrows.
     late_effect: greatest seconds by which an accepted or lost request may still take effect; None: no bound is known.
+    by_hand: how a person reads and sets it without Tideover, for `tideover checklist`.
     """
 
     name: str
@@ -86,6 +88,7 @@ class ResourceType:
     shared: bool = False
     compare_and_set: bool = False
     late_effect: float | None = None
+    by_hand: ByHand | None = None
 
     @property
     def provider(self) -> str:

@@ -87,6 +87,18 @@ def open_execution(record: GroupRecord, execution: Execution, holder_is_gone: bo
     return record.model_copy(update=update)
 
 
+def not_holding(record: GroupRecord, execution: str) -> str | None:
+    """Why the execution may change nothing (any more); None where it holds the group (I6).
+
+    A run that was reset in Temporal begins again in the middle of what another run has claimed and gone on with: its
+    epoch and its attempts' numbers are those of the other, and only its ID tells.
+    """
+    if record.execution and record.execution.id == execution:
+        return None
+    held = f"{record.group} is held by {record.execution}" if record.execution else f"nobody holds {record.group}"
+    return f"{held}, and not by {execution}: that was taken over, or reset"
+
+
 def close_execution(record: GroupRecord, epoch: int, clean: bool) -> GroupRecord:
     """The group released. After a clean end nothing is left to undo; otherwise the next one inherits it all."""
     if record.epoch != epoch:

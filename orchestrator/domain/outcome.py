@@ -19,10 +19,14 @@ class Done(Frozen):
 
 
 class Refused(Frozen):
-    """The attempt was not allowed to act, or would not: surely not sent."""
+    """The attempt was not allowed to act, or would not: surely not sent.
+
+    `superseded`: its execution does not hold the group (any more), so nothing that it asks for will ever be sent.
+    """
 
     kind: Literal["refused"] = "refused"
     why: str
+    superseded: bool = False
 
 
 class Failed(Frozen):

@@ -293,3 +293,8 @@ class ExecutionState(Frozen):
     now: float = 0.0
     checked_at: float | None = None
     finish: Finish | None = None
+
+    @property
+    def settled(self) -> dict[str, float]:
+        """When each resource was read that told its state: what settles the doubts that are older."""
+        return {resource: at for resource, at in self.read_at.items() if self.readings[resource].states}

@@ -105,11 +105,19 @@ def perform(group: Group, resource: Resource, order: Order, cancelled: Callable[
             group.revoke_older(order.attempt, order.want.resource)
         resume = group.record().tokens.get(order.want.resource)
     except (GuardRefused, JournalUnavailable) as error:
-        return Refused(why=str(error))
+        return _told(group, Refused(why=str(error)))
     call = GuardedCall(group, order, order.before, started + order.timeout, cancelled, resume)
     outcome = _ensure(resource, order, call, started)
     with suppress(JournalUnavailable):  # the doubt then stays in the ledger, which is the safe side
         group.close_attempt(order.attempt, outcome, order.who, order.plan)
+    return _told(group, outcome)
+
+
+def _told(group: Group, outcome: Outcome) -> Outcome:
+    """The outcome; of a refusal whether the execution has lost the group, so that it ends instead of trying again."""
+    if isinstance(outcome, Refused):
+        with suppress(JournalUnavailable):
+            return outcome.model_copy(update={"superseded": group.superseded() is not None})
     return outcome
 
 

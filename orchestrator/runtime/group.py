@@ -13,7 +13,7 @@ from orchestrator.domain.ledger import Attempt, Execution, GroupRecord, Request
 from orchestrator.domain.outcome import Outcome
 from orchestrator.domain.plan import Plan
 from orchestrator.ports import Journal
-from orchestrator.runtime.audit import NewEntry, appended
+from orchestrator.runtime.audit import NewEntry, append, appended
 
 Change = Callable[[GroupRecord], GroupRecord | str]
 
@@ -21,10 +21,14 @@ _HELD = "held/"
 
 
 class Group:
-    """One group's safety state: read, decided on by the domain, and written only if nobody came between."""
+    """One group's safety state: read, decided on by the domain, and written only if nobody came between.
 
-    def __init__(self, journal: Journal, name: str) -> None:
-        self.journal, self.name = journal, name
+    `execution`: the one in whose name requests are entered and the group is closed; where it does not hold the group,
+    these are refused.
+    """
+
+    def __init__(self, journal: Journal, name: str, execution: str | None = None) -> None:
+        self.journal, self.name, self.execution = journal, name, execution
 
     def record(self) -> GroupRecord:
         """What the journal knows of the group; a fresh record where it knows nothing. Raises JournalUnavailable."""
@@ -35,18 +39,23 @@ class Group:
     ) -> GroupRecord | str:
         """The group and everything that the plan changes, claimed for `execution`; or why not (I6).
 
+        A refusal stands in the audit trail as well.
         `read_at`: when the checks read each resource, which settles the doubts that are older than they can be late.
         """
         if plan.journal != self.journal.id:
             return f"the plan was made for journal {plan.journal[:8]}, this one is {self.journal.id[:8]}: plan again"
-        entry = self._entry("claimed", execution.who, execution.plan, {"execution": execution.id})
-        return self._swap(
+        detail = {"execution": execution.id}
+        claimed = self._swap(
             lambda record: ledger.open_execution(
                 ledger.settle_all(record, plan, read_at or {}), execution, holder_is_gone
             ),
-            entry,
+            self._entry("claimed", execution.who, execution.plan, detail),
             holding=plan,
         )
+        if isinstance(claimed, str):
+            why = {**detail, "command": "claim", "why": claimed}
+            append(self.journal, self._entry("refused", execution.who, execution.plan, why))
+        return claimed
 
     def close(self, plan: Plan, epoch: int, clean: bool, detail: Mapping[str, object]) -> GroupRecord:
         """The group and what it held released, but for what is in doubt: our effect may still reach it.
@@ -60,14 +69,18 @@ class Group:
                 return f"epoch {epoch} of {self.name} is over: a newer execution has taken over"
             return ledger.close_execution(record, epoch, clean)
 
-        closed = self._swap(change, entry, holding=plan)
+        closed = self._swap(self._own(change), entry, holding=plan)
         if isinstance(closed, str):
             raise GuardRefused(closed)
         return closed
 
+    def superseded(self) -> str | None:
+        """Why the execution may change nothing more, as the ledger says; None where it holds the group."""
+        return ledger.not_holding(self.record(), self.execution) if self.execution else None
+
     def revoke_older(self, attempt: Attempt, resource: str) -> None:
         """Every older attempt on `resource` is revoked. Raises GuardRefused where this one is itself too old (I5)."""
-        self._swap_or_refuse(lambda found: ledger.claim(found, attempt, resource), None)
+        self._swap_or_refuse(self._own(lambda found: ledger.claim(found, attempt, resource)), None)
 
     def enter(self, request: Request, plan: str, who: str) -> None:
         """The request stands in the ledger and the audit trail, durably. Raises GuardRefused (I5, I7, I12)."""
@@ -79,24 +92,35 @@ class Group:
             "before": before,
         }
         entry = self._entry("effect", who, plan, detail)
-        self._swap_or_refuse(lambda record: ledger.enter(record, request, plan), entry)
+        self._swap_or_refuse(self._own(lambda record: ledger.enter(record, request, plan)), entry)
 
     def close_attempt(self, attempt: Attempt, outcome: Outcome, who: str, plan: str) -> None:
         """The attempt's answer stands in the ledger and the audit trail; if a power failure undoes it, the doubt is
-        back, which is the safe side."""
+        back, which is the safe side. Of an execution that another one's reset has made, only in the trail: the doubt of
+        this name may be the other's."""
         detail: dict[str, object] = {"attempt": str(attempt), "outcome": outcome.kind}
         detail["said"] = str(outcome.evidence.state) if outcome.kind == "done" else outcome.why
         entry = self._entry("ended", who, plan, detail)
-        self._swap(lambda record: ledger.close_attempt(record, attempt, outcome), entry, durable=False)
+
+        def change(record: GroupRecord) -> GroupRecord:
+            ours = not self.execution or not record.execution or record.execution.id == self.execution
+            return ledger.close_attempt(record, attempt, outcome) if ours or record.epoch != attempt.epoch else record
+
+        self._swap(change, entry, durable=False)
 
     def release(self, component: str, site: str, who: str, plan: str) -> None:
-        """The fence of `component` at `site` is lifted in the ledger."""
+        """The fence of `component` at `site` is lifted in the ledger. Raises GuardRefused."""
         entry = self._entry("ended", who, plan, {"release": f"{component}@{site}"})
-        self._swap(lambda record: ledger.release(record, component, site), entry)
+        self._swap_or_refuse(self._own(lambda record: ledger.release(record, component, site)), entry)
 
     def keep_token(self, resource: str, token: str) -> None:
         """The token of a long-running request is there for the next attempt."""
         self._swap(lambda record: record.model_copy(update={"tokens": {**record.tokens, resource: token}}), None)
+
+    def _own(self, change: Change) -> Change:
+        """The change, refused where the execution does not hold the group."""
+        execution = self.execution
+        return change if execution is None else lambda found: ledger.not_holding(found, execution) or change(found)
 
     def _swap_or_refuse(self, change: Change, entry: NewEntry | None) -> None:
         refused = self._swap(change, entry)

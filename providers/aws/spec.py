@@ -6,6 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
+from orchestrator.domain.by_hand import ByHand
 from orchestrator.domain.catalog import DnsPlace, DnsSettings, ResourceType, Settings
 
 InstanceId = Annotated[str, StringConstraints(pattern=r"^i-([0-9a-f]{8}|[0-9a-f]{17})$")]
@@ -69,6 +70,58 @@ class RecordSettings(DnsSettings):
         raise ValueError(msg)
 
 
+_INSTANCE_BY_HAND = ByHand(
+    look=(
+        (
+            "aws ec2 describe-instances --region {region} --instance-ids {machine}"
+            " --query 'Reservations[].Instances[].[State.Name,Placement.AvailabilityZone,Tags]'"
+        ),
+        "`stopped` is off; `stopping` is not off yet. Its Name tag must be {name_tag}",
+        "an Auto Scaling group or Spot can start it again: suspend Launch, HealthCheck and ReplaceUnhealthy first",
+    ),
+    do={
+        "power off": ("aws ec2 stop-instances --region {region} --instance-ids {machine} --skip-os-shutdown",),
+        "power on": ("aws ec2 start-instances --region {region} --instance-ids {machine}",),
+    },
+)
+_ADDRESS_BY_HAND = ByHand(
+    look=("aws ec2 describe-addresses --region {region} --allocation-ids {allocation}",),
+    do={
+        "holder": (
+            "one of these, the one for what stands here:",
+            (
+                "aws ec2 associate-address --region {region} --allocation-id {allocation} --allow-reassociation"
+                " --instance-id {machine}"
+            ),
+            (
+                "aws ec2 associate-address --region {region} --allocation-id {allocation} --allow-reassociation"
+                " --network-interface-id {network_interface}"
+            ),
+        )
+    },
+)
+_RECORD_BY_HAND = ByHand(
+    look=(
+        "aws route53 list-hosted-zones-by-name --dns-name {zone}    # its ID, for ZONE below",
+        (
+            "aws route53 list-resource-record-sets --hosted-zone-id ZONE"
+            " --query \"ResourceRecordSets[?Name=='{record}.']\""
+        ),
+        "the hosted zone that is meant is {hosted_zone}",
+    ),
+    do={
+        "records": (
+            (
+                "aws route53 change-resource-record-sets --hosted-zone-id ZONE --change-batch"
+                ' \'{"Changes": [{"Action": "UPSERT", "ResourceRecordSet": {"Name": "{record}", "Type": "{kind}",'
+                ' "TTL": {ttl}, "ResourceRecords": [{"Value": "{value}"}]}}]}\''
+            ),
+            "several values of one type go into one change, as more items of ResourceRecords",
+            "aws route53 get-change --id CHANGE    # until it says INSYNC",
+        )
+    },
+)
+
 RESOURCES: tuple[ResourceType, ...] = (
     ResourceType(
         name="aws.ec2_instance",
@@ -76,6 +129,7 @@ RESOURCES: tuple[ResourceType, ...] = (
         adapter="providers.aws.ec2_instance:Ec2Instance",
         late_effect=SIGNATURE_LIFETIME,  # a stop that was accepted is seen as `stopping`, which is no settled state
         place=InstancePlace,
+        by_hand=_INSTANCE_BY_HAND,
         selectors=frozenset({"aws"}),
     ),
     ResourceType(
@@ -84,6 +138,7 @@ RESOURCES: tuple[ResourceType, ...] = (
         adapter="providers.aws.elastic_ip:ElasticIp",
         settings=AddressSettings,
         place=AddressPlace,
+        by_hand=_ADDRESS_BY_HAND,
         selectors=frozenset({"aws"}),
         shared=True,
         late_effect=SIGNATURE_LIFETIME,
@@ -94,6 +149,7 @@ RESOURCES: tuple[ResourceType, ...] = (
         adapter="providers.aws.route53_record:Route53Record",
         settings=RecordSettings,
         place=DnsPlace,
+        by_hand=_RECORD_BY_HAND,
         selectors=frozenset({"route53"}),
         shared=True,
         compare_and_set=True,

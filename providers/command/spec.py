@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, field_validator
 
+from orchestrator.domain.by_hand import ByHand
 from orchestrator.domain.catalog import ResourceType, Settings
 from orchestrator.domain.durations import Seconds
 
@@ -55,6 +56,16 @@ RESOURCES: tuple[ResourceType, ...] = (
         adapter="providers.command.holder:CommandHolder",
         settings=HolderSettings,
         shared=True,
+        by_hand=ByHand(
+            look=("cd {directory}", "{observe}    # prints the site that holds it"),
+            do={
+                "holder": (
+                    "cd {directory}",
+                    """echo '{"holder": "{site}", "before": "{there}"}' | {apply}""",
+                    "its exit code proves nothing: read it back",
+                )
+            },
+        ),
         late_effect=None,  # what a killed command has set going elsewhere is not known
     ),
 )

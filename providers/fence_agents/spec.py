@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from orchestrator.domain.by_hand import ByHand
 from orchestrator.domain.catalog import ResourceType, Settings
 from orchestrator.domain.durations import Seconds
 
@@ -84,6 +85,8 @@ LATE_EFFECT = 600.0
 """Seconds. An agent is killed at its time-out and its device is asked over one short session; ten minutes leave room
 for devices that switch with a delay of their own. Do not use this adapter with one whose delay is longer."""
 
+_CREDENTIALS = "before the bar add username=... and password=... of the profile {credentials}"
+
 RESOURCES: tuple[ResourceType, ...] = (
     ResourceType(
         name="fence_agents.machine",
@@ -91,6 +94,17 @@ RESOURCES: tuple[ResourceType, ...] = (
         adapter="providers.fence_agents.machine:Machine",
         place=MachinePlace,
         selectors=frozenset({"on-prem"}),
+        by_hand=ByHand(
+            look=(
+                "printf '%s\\n' action=status {options} | {agent}; echo $?    # 2: off, 0: on, else: not known",
+                _CREDENTIALS,
+                "its UUID must be {uuid}",
+            ),
+            do={
+                "power off": ("printf '%s\\n' action=off {options} | {agent}    # never reboot", _CREDENTIALS),
+                "power on": ("printf '%s\\n' action=on {options} | {agent}", _CREDENTIALS),
+            },
+        ),
         # A controller may carry out a request after its answer was lost; no agent declares a bound.
         late_effect=LATE_EFFECT,
     ),

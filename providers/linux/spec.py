@@ -6,6 +6,7 @@ from ipaddress import IPv4Interface
 
 from pydantic import Field
 
+from orchestrator.domain.by_hand import ByHand
 from orchestrator.domain.catalog import ResourceType, Settings
 
 
@@ -36,5 +37,21 @@ RESOURCES: tuple[ResourceType, ...] = (
         place=FloatingIpPlace,
         selectors=frozenset({"on-prem"}),
         shared=True,
+        by_hand=ByHand(
+            look=(
+                "on the host at {site}: ssh {ssh}",
+                "on the host at {there}: ssh {there_ssh}",
+                "on each: ip -brief address show to {thing}    # the address must be on one of them, never on both",
+            ),
+            do={
+                "holder": (
+                    "on the host at {site}: ssh {ssh}",
+                    "ip address add {address} dev {interface}",
+                    "arping -A -c 5 -I {interface} {thing}    # also where it was held already",
+                    "on the host at {there}, where it answers: ssh {there_ssh}",
+                    "ip address del {address} dev {there_interface}",
+                )
+            },
+        ),
     ),
 )

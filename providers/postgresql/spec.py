@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from orchestrator.domain.by_hand import ByHand
 from orchestrator.domain.catalog import ResourceType, Settings
 
 
@@ -64,6 +65,59 @@ class QuerySettings(PostgresqlSettings):
     via: str | None = None
 
 
+_PSQL = "psql -h {host} -p {port} -U {user} -d {database}"
+_PSQL_THERE = "psql -h {there_host} -p {there_port} -U {user} -d {database}"
+_ROLE = "select pg_is_in_recovery()"
+_BEHIND = "select pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn(), now() - pg_last_xact_replay_timestamp()"
+_RECEIVES = "select status, sender_host from pg_stat_wal_receiver"
+_SENDS = "select application_name, client_addr, state from pg_stat_replication"
+_ASKED = "the password that it asks for is that of the profile {credentials}"
+_ON_ITS_MACHINE = (
+    "on the server's machine: ssh {ssh}",
+    "as the user {run_as}",
+    "its programs stand in {bin_directory}",
+)
+_STOPPED = "pg_controldata {data_directory} | grep 'cluster state'    # `shut down` is stopped, `in production` is not"
+_LATCH = "touch {data_directory}/standby.signal    # so that it cannot come back writable by itself"
+_UPSTREAM = "host={there_host} port={there_port}"
+
+_SERVER_BY_HAND = ByHand(
+    look=(
+        f"{_PSQL} -Atc '{_ROLE}'    # f: primary, t: standby; no answer proves nothing",
+        _ASKED,
+        f"{_PSQL} -Atc '{_BEHIND}'",
+        "    # of a standby: what it has received, what it has replayed, how far it is behind",
+        f"{_PSQL} -Atc '{_RECEIVES}'    # from whom a standby still receives",
+        f"{_PSQL} -Atc '{_SENDS}'    # who streams from it",
+        "where it does not answer:",
+        *_ON_ITS_MACHINE,
+        _STOPPED,
+    ),
+    do={
+        "role primary": (
+            f"{_PSQL} -Atc '{_ROLE}'    # must be t: it is promoted from a standby",
+            f"{_PSQL} -c 'select pg_promote()'",
+            f"{_PSQL} -c checkpoint",
+            _ASKED,
+        ),
+        "role stopped": (*_ON_ITS_MACHINE, "pg_ctl stop -m fast -w -D {data_directory}", _LATCH, _STOPPED),
+        "role standby": (*_ON_ITS_MACHINE, _LATCH, "pg_ctl start -w -D {data_directory}"),
+        "replicates_from": (
+            *_ON_ITS_MACHINE,
+            "it must be stopped, and the server at {there} must be the primary",
+            "pg_rewind --target-pgdata={data_directory}",
+            f"    --source-server='{_UPSTREAM} user={{user}} dbname={{database}}'",
+            "else, where pg_rewind refuses: put the old directory aside, and",
+            f"pg_basebackup -d '{_UPSTREAM} user={{replication_user|user}}' -D {{data_directory}} -X stream",
+            _LATCH,
+            "in {data_directory}/postgresql.auto.conf, which pg_rewind copied from the other server:",
+            f"    primary_conninfo = '{_UPSTREAM} user={{replication_user|user}}', and no primary_slot_name",
+            "pg_ctl start -w -D {data_directory}",
+            f"{_PSQL_THERE} -Atc '{_SENDS}'    # done is a row that says streaming",
+        ),
+    },
+)
+
 RESOURCES: tuple[ResourceType, ...] = (
     ResourceType(
         name="postgresql.server",
@@ -72,6 +126,7 @@ RESOURCES: tuple[ResourceType, ...] = (
         late_effect=LATE_EFFECT,
         settings=PostgresqlSettings,
         place=PostgresqlPlace,
+        by_hand=_SERVER_BY_HAND,
     ),
     ResourceType(
         name="postgresql.query",
@@ -80,5 +135,11 @@ RESOURCES: tuple[ResourceType, ...] = (
         settings=QuerySettings,
         place=PostgresqlPlace,
         shared=True,
+        by_hand=ByHand(
+            look=(
+                'psql -h {via|host} -p {port} -U {user} -d {database} -c "{sql}"    # must show at least one row',
+                _ASKED,
+            )
+        ),
     ),
 )

@@ -6,6 +6,7 @@ from ipaddress import ip_address
 
 from pydantic import Field, field_validator
 
+from orchestrator.domain.by_hand import ByHand
 from orchestrator.domain.catalog import ResourceType, Settings
 
 
@@ -57,6 +58,20 @@ def _port(text: str) -> int:
 
 
 RESOURCES: tuple[ResourceType, ...] = (
-    ResourceType("probe.tcp", "verify:tcp", "providers.probe.tcp:TcpProbe", TcpSettings, shared=True),
-    ResourceType("probe.dns", "verify:dns", "providers.probe.name:NameProbe", DnsProbeSettings, shared=True),
+    ResourceType(
+        "probe.tcp",
+        "verify:tcp",
+        "providers.probe.tcp:TcpProbe",
+        TcpSettings,
+        shared=True,
+        by_hand=ByHand(look=("curl -m 5 -v telnet://{tcp} </dev/null    # must say Connected",)),
+    ),
+    ResourceType(
+        "probe.dns",
+        "verify:dns",
+        "providers.probe.name:NameProbe",
+        DnsProbeSettings,
+        shared=True,
+        by_hand=ByHand(look=("dig +short {dns}    # must answer {answer}", "ask this resolver: {resolver}")),
+    ),
 )

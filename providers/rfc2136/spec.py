@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, model_validator
 
+from orchestrator.domain.by_hand import ByHand
 from orchestrator.domain.catalog import DnsPlace, DnsSettings, ResourceType
 from orchestrator.domain.durations import Seconds
 
@@ -65,6 +66,24 @@ RESOURCES: tuple[ResourceType, ...] = (
         selectors=frozenset({"rfc2136"}),
         shared=True,
         compare_and_set=True,
+        by_hand=ByHand(
+            look=(
+                "dig +short +norecurse @{primary} -p {port} {record} {kind}",
+                "for s in {authorities}; do dig +short +norecurse @$s -p {port} {record} {kind}; done    # alike",
+            ),
+            do={
+                "records": (
+                    "nsupdate -k KEYFILE    # the TSIG key is that of the profile {credentials}; then type:",
+                    "server {primary} {port}",
+                    "zone {zone}",
+                    "update delete {record} A",
+                    "update delete {record} AAAA",
+                    "update delete {record} CNAME",
+                    "update add {record} {ttl} {kind} {value}",
+                    "send",
+                )
+            },
+        ),
         # Its signature's time bounds a lost request: a server whose clock is FUDGE behind takes it for twice FUDGE.
         late_effect=2 * FUDGE + _PROCESSING,
     ),

@@ -19,15 +19,20 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.app.break_glass.kept import Kept, new_id
+from orchestrator.app.break_glass.process import this
 from orchestrator.app.cli.application import run
 from orchestrator.app.cli.exits import ExitCode
 from orchestrator.app.connection import connect
-from orchestrator.app.journals import make_journal
+from orchestrator.app.journals import make_journal, open_journal
 from orchestrator.app.settings import Settings
 from orchestrator.app.temporal_server import EmbeddedServer
 from orchestrator.app.worker import build_worker
+from orchestrator.domain.audit import Checkpoint
 from orchestrator.domain.derivation import derive
+from orchestrator.domain.ledger import Attempt, Execution, Request
 from orchestrator.domain.plan import PlanMode
+from orchestrator.runtime import audit
 from orchestrator.runtime.group import Group
 from orchestrator.runtime.journal import SqliteJournal
 from tests.etcd import Cluster
@@ -135,6 +140,9 @@ def test_an_approved_hash_runs_to_its_end(shop: Shop) -> None:
     assert shop.tideover(*arguments) is ExitCode.DONE, shop.err
     told = json.loads(shop.out)
     assert (told["end"], told["exit_code"], told["report"]) == ("SUCCEEDED", 0, f"{shop.group}-1")
+    seen = Checkpoint.model_validate(told["checkpoint"])  # it stands in Temporal's history, which is kept elsewhere
+    assert audit.verify(open_journal(Settings(journal=shop.journal)), [seen]) is None
+    assert seen.number > 0
     assert f"/workflows/failover%2F{shop.group}/" in told["link"]
     assert "✔ db.promote" in shop.err
     assert shop.tideover("report", f"{shop.group}-1") is ExitCode.DONE
@@ -149,6 +157,8 @@ def test_another_hash_is_not_approved_and_nothing_is_left_running(shop: Shop) ->
     assert "not approved, nothing was changed: `plan` is '0123456789ab'" in shop.err
     assert shop.tideover("follow", shop.group) is ExitCode.ABORTED
     assert not shop.world.effects()
+    assert shop.tideover("audit", "show", shop.group) is ExitCode.DONE
+    assert "command=approve to=az-b plan=0123456789ab why=`plan` is '0123456789ab'" in shop.out
 
 
 def test_a_second_operator_is_refused_with_the_holders_name(shop: Shop) -> None:
@@ -217,6 +227,46 @@ def test_without_temporal_there_is_one_line(
     assert told.out == ""
     assert told.err.count("\n") == 1
     assert "127.0.0.1:1: Connection refused; start one with `tideover worker --embedded`" in told.err
+
+
+@pytest.mark.parametrize("lives", [True, False])
+def test_temporal_never_takes_a_group_from_a_break_glass_process_that_lives(shop: Shop, lives: bool) -> None:
+    journal = SqliteJournal(shop.directory / "journal.db")
+    plan = derive(composition(shop.directory).library.runbook(shop.group), CATALOG, "az-b", "forced", journal.id)
+    held = Execution(
+        id=new_id(shop.group), who="bob", plan=plan.digest, mode="forced", target="az-b", since=time.time()
+    )
+    Kept.begin(journal, plan, held, "", Group(journal, shop.group).record())  # driven by this very process
+    assert not isinstance(Group(journal, shop.group).claim(plan, held, holder_is_gone=False), str)
+    if not lives:
+        dead = this().model_copy(update={"started": "0"}).model_dump_json()
+        assert journal.swap((f"{held.id}/process", dead, 1))
+    arguments = ("run", shop.group, "--to", "az-b", "--mode", "forced", "--approve", plan.hash)
+    assert shop.tideover(*arguments) is (ExitCode.NOT_READY if lives else ExitCode.DONE), shop.err
+    assert (f"{shop.group} is held by {held.id}" in shop.out) is lives
+    assert bool(shop.world.effects()) is not lives
+
+
+def test_what_a_lost_database_of_temporal_left_behind_is_told_and_taken_over(shop: Shop) -> None:
+    journal = SqliteJournal(shop.directory / "journal.db")
+    plan = derive(composition(shop.directory).library.runbook(shop.group), CATALOG, "az-b", "forced", journal.id)
+    left = Execution(
+        id=f"failover/{shop.group}#{uuid.uuid4()}", who="bob", plan=plan.digest, mode="forced", target="az-b",
+        since=time.time(),
+    )  # fmt: skip
+    group = Group(journal, shop.group)
+    assert not isinstance(group.claim(plan, left, holder_is_gone=False), str)
+    want = plan.step("db.fence").wants[0]
+    attempt = Attempt(epoch=1, step="db.fence", method=0, n=1)
+    group.enter(Request(attempt=attempt, want=want, before=None, at=time.time()), plan.digest, "bob")
+    shop.tideover("doctor", "--output", "json")
+    told = next(check for check in json.loads(shop.out) if left.id in check["found"])
+    assert told["level"] == "fail"
+    assert "which has ended without its end; db@az-a:toy: power off may still take effect" in told["found"]
+    assert f"`tideover status {shop.group}`; the next execution takes the group over" in told["way_out"]
+    arguments = ("run", shop.group, "--to", "az-b", "--mode", "forced", "--approve", plan.hash)
+    assert shop.tideover(*arguments) is ExitCode.DONE, shop.err
+    assert group.record().epoch == 2
 
 
 def test_a_terminated_execution_is_told_with_what_it_left_behind(shop: Shop, temporal_env: EmbeddedServer) -> None:

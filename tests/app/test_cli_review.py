@@ -126,7 +126,9 @@ def test_the_schema_refuses_what_lint_refuses() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [["lint", DEMO], ["plan", DEMO], ["schema"], ["rehearse", DEMO]], ids=lambda c: c[0]
+    "command",
+    [["lint", DEMO], ["plan", DEMO], ["checklist", DEMO], ["schema"], ["rehearse", DEMO]],
+    ids=lambda c: c[0],
 )
 def test_a_review_loads_no_sdk_and_no_temporal(command: list[str]) -> None:
     heavy = ("temporalio", "boto3", "botocore", "psycopg", "dns", "workflows", "moto")

@@ -122,7 +122,7 @@ def test_a_fault_of_ours_is_one_line_and_a_file(capsys: pytest.CaptureFixture[st
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_its_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run([name, "--help"]) is ExitCode.DONE
+    assert run([*name.split(), "--help"]) is ExitCode.DONE
     assert f"tideover {name}" in capsys.readouterr().out
 
 

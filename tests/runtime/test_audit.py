@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import re
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from orchestrator.domain.errors import JournalUnavailable
 from orchestrator.runtime import audit
 from orchestrator.runtime.audit import NewEntry
 from orchestrator.runtime.journal import SqliteJournal
@@ -37,6 +39,7 @@ class Forger:
     """Changes the file behind the journal's back."""
 
     def __init__(self, path: Path) -> None:
+        self.path = path
         self.connection = sqlite3.connect(path, isolation_level=None)
 
     def get(self, name: str) -> str:
@@ -113,6 +116,10 @@ def head_garbled(forger: Forger) -> None:
     forger.set("audit-head", "not even JSON")
 
 
+def head_moved_back(forger: Forger) -> None:
+    forger.set("audit-head", json.dumps([ENTRIES - 1, json.loads(forger.get(key(ENTRIES)))["previous"]]))
+
+
 def slipped_in(forger: Forger) -> None:
     forger.connection.execute("INSERT INTO entries VALUES (?, ?, 1)", (key(ENTRIES + 1), forger.get(key(ENTRIES))))
 
@@ -120,18 +127,94 @@ def slipped_in(forger: Forger) -> None:
 @pytest.mark.parametrize(
     "tamper",
     [flipped, flipped_last, garbled, deleted, deleted_first, reordered, renumbered, tail_cut, all_but_the_head_gone,
-     head_gone, head_garbled, slipped_in],
+     head_gone, head_garbled, head_moved_back, slipped_in],
 )  # fmt: skip
 def test_tampering_is_found(path: Path, tamper: Callable[[Forger], None]) -> None:
     tamper(Forger(path))
     found = audit.verify(SqliteJournal(path))
     assert found is not None
-    assert "\n" not in found
+    assert "\n" not in str(found)
+    assert re.search(r"entry \d+", found.found)
+    assert found.way_out
 
 
 def test_the_entry_that_was_changed_is_named(path: Path) -> None:
     flipped(Forger(path))
-    assert "entry 4 does not follow from the one before it" in (audit.verify(SqliteJournal(path)) or "")
+    assert "entry 4 does not follow from entry 3: one of the two was changed" in str(audit.verify(SqliteJournal(path)))
+
+
+def test_the_verdict_says_what_to_do_next_and_what_still_stands(path: Path) -> None:
+    garbled(Forger(path))
+    found = str(audit.verify(SqliteJournal(path)))
+    assert found.startswith("entry 3 is no entry any more: it was changed; keep a copy of the journal")
+    assert found.endswith("entries 1 to 1 are as they were written")
+
+
+def whole_trail_gone(forger: Forger) -> None:
+    all_but_the_head_gone(forger)
+    head_gone(forger)
+
+
+def tail_cut_with_its_head(forger: Forger) -> None:
+    written_anew(forger, upto=ENTRIES - 1)
+    forger.delete(key(ENTRIES))
+
+
+def rewritten(forger: Forger) -> None:
+    written_anew(forger, upto=ENTRIES, who="eve")
+
+
+def rewritten_and_longer(forger: Forger) -> None:
+    """Another trail of the same journal, which has gone on since: only the hash of the seen entry tells."""
+    written_anew(forger, upto=ENTRIES, who="eve")
+    audit.append(SqliteJournal(forger.path), entry(ENTRIES + 1))
+
+
+def written_anew(forger: Forger, upto: int, who: str = "ann") -> None:
+    """Every entry up to `upto`, with hashes that fit, and the head that fits them."""
+    previous = "0" * 64
+    for number in range(1, upto + 1):
+        new = audit.AuditEntry(number=number, previous=previous, **{**dict(entry(number)), "who": who})
+        forger.set(key(number), new.model_dump_json())
+        previous = new.hash
+    forger.set("audit-head", json.dumps([upto, previous]))
+
+
+@pytest.mark.parametrize("tamper", [whole_trail_gone, tail_cut_with_its_head, rewritten, rewritten_and_longer])
+def test_what_the_chain_alone_cannot_show_is_found_against_a_checkpoint(
+    path: Path, tamper: Callable[[Forger], None]
+) -> None:
+    seen = audit.checkpoint(SqliteJournal(path))
+    assert audit.verify(SqliteJournal(path), [seen]) is None
+    tamper(Forger(path))
+    assert audit.verify(SqliteJournal(path)) is None  # the forger has done it well
+    found = audit.verify(SqliteJournal(path), [seen])
+    assert found is not None
+    assert f"entry {ENTRIES}" in found.found
+    assert found.way_out
+
+
+def test_a_trail_that_has_gone_on_holds_every_earlier_checkpoint(path: Path) -> None:
+    journal = SqliteJournal(path)
+    seen = [audit.checkpoint(journal)]
+    for number in range(ENTRIES + 1, ENTRIES + 4):
+        audit.append(journal, entry(number))
+        seen.append(audit.checkpoint(journal))
+    assert audit.verify(journal, seen) is None
+
+
+def test_a_checkpoint_of_another_journal_is_told(path: Path, tmp_path: Path) -> None:
+    other = SqliteJournal.create(tmp_path / "other.db")
+    found = audit.verify(SqliteJournal(path), [audit.checkpoint(other)])
+    assert found is not None
+    assert f"is of the journal {other.id[:8]}" in found.found
+
+
+@pytest.mark.parametrize("tamper", [head_gone, head_garbled, head_moved_back])
+def test_nothing_is_appended_to_a_trail_without_its_head(path: Path, tamper: Callable[[Forger], None]) -> None:
+    tamper(Forger(path))
+    with pytest.raises(JournalUnavailable, match="tideover audit verify"):
+        audit.append(SqliteJournal(path), entry(7))
 
 
 def test_many_processes_make_one_chain(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from orchestrator.domain.errors import GuardRefused, JournalUnavailable
 from orchestrator.domain.ledger import Attempt, GroupRecord, Request
-from orchestrator.domain.outcome import Failed, Unknown
+from orchestrator.domain.outcome import Failed, Refused, Unknown
 from orchestrator.domain.plan import Plan, Want
 from orchestrator.ports import Journal
 from orchestrator.runtime import audit
@@ -106,6 +106,28 @@ def test_what_an_older_execution_writes_late_changes_nothing_of_the_newer(journa
     record = group.record()
     assert record.execution is not None
     assert record.execution.id == "e2"
+
+
+def test_a_run_that_was_reset_speaks_for_nobody_though_its_epoch_and_attempts_are_the_others(
+    journal: Journal, demo: Plan
+) -> None:
+    holder, reset = Group(journal, "demo", "e1"), Group(journal, "demo", "e1-reset")
+    claimed(holder, demo, 1)
+    holder.enter(request(), demo.digest, "ann")
+    before = holder.record()
+    assert (holder.superseded(), len(before.doubts)) == (None, 1)
+    for asks in (
+        lambda: reset.enter(request(n=2), demo.digest, "ann"),
+        lambda: reset.revoke_older(request(n=2).attempt, MACHINE),
+        lambda: reset.release("db", "left", "ann", demo.digest),
+        lambda: reset.close(demo, 1, clean=True, detail={}),
+    ):
+        with pytest.raises(GuardRefused, match=r"demo is held by e1, .*, and not by e1-reset"):
+            asks()
+    reset.close_attempt(request().attempt, Refused(why="no"), "ann", demo.digest)  # the name of the other's doubt
+    assert holder.record() == before
+    holder.close_attempt(request().attempt, Refused(why="no"), "ann", demo.digest)
+    assert holder.record().doubts == ()
 
 
 def test_of_many_executions_in_processes_exactly_one_claims(

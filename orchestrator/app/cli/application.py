@@ -21,12 +21,16 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "lint": (REVIEW, "review:lint", "Find what is wrong in runbooks."),
     "plan": (REVIEW, "review:plan", "Show what a failover would do, step by step."),
     "rehearse": (REVIEW, "rehearsing:rehearse", "Try every placement of faults on a runbook's plans, in a model."),
+    "checklist": (REVIEW, "review:checklist", "Print a plan for a person with no tool at all."),
     "schema": (REVIEW, "review:schema", "Print the JSON Schema of the runbook language."),
     "status": (RECOVER, "status:status", "Tell who is primary, by which evidence, and what may be done now."),
     "run": (RECOVER, "running:run", "Fail over or switch over, after an approval."),
     "failback": (RECOVER, "failing_back:failback", "Rebuild the old primary and move the service back to it."),
     "unfence": (RECOVER, "running:unfence", "Power on what was fenced and never replaced."),
     "report": (RECOVER, "reporting:report", "Write the report of an execution, or list them."),
+    "audit show": (RECOVER, "auditing:show", "List what was done and said, by whom."),
+    "audit verify": (RECOVER, "auditing:verify", "Find what was changed in the audit trail by another hand."),
+    "audit checkpoint": (RECOVER, "auditing:checkpoint", "Tell where the audit trail ends, to be kept elsewhere."),
     "follow": (STEER, "running:follow", "Watch an execution."),
     "approve": (STEER, "steering:approve", "Let an execution change the world."),
     "attest": (STEER, "steering:attest", "Vouch for a fence that no authority confirms."),
@@ -43,6 +47,9 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
 }
 """Name to (group, module:function in this package, what it does)."""
 
+FAMILIES = {"audit": (RECOVER, "Show the audit trail, verify it, and take checkpoints of it.")}
+"""The commands of two words, by their first: (group, what they are for)."""
+
 
 def application() -> cyclopts.App:
     """The command line."""
@@ -54,8 +61,16 @@ def application() -> cyclopts.App:
         suppress_keyboard_interrupt=False,
     )
     groups = {title: cyclopts.Group.create_ordered(title) for title, _, _ in COMMANDS.values()}
+    families = {
+        name: app.command(cyclopts.App(name=name, help=text, group=groups[title]))
+        for name, (title, text) in FAMILIES.items()
+    }
     for name, (title, target, text) in COMMANDS.items():
-        app.command(f"{__package__}.{target}", name=name, help=text, group=groups[title])
+        first, _, second = name.partition(" ")
+        parent = families[first] if second else app
+        parent.command(
+            f"{__package__}.{target}", name=second or first, help=text, group=None if second else groups[title]
+        )
     app["--help"].group = app["--version"].group = cyclopts.Group.create_ordered("Also")
     return app
 

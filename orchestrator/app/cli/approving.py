@@ -67,7 +67,7 @@ class Asking:
         if plan is None or state is None:
             return
         accepted = self.max_loss if self.max_loss is not None else what_next.loss_to_accept(plan, state)
-        _show_question(plan, state, accepted)
+        show_question(plan, state, accepted)
         elsewhere = asyncio.ensure_future(_no_longer_asked(executions, handle))
         try:
             while (typed := await _typed_before(elsewhere)) is not None:
@@ -83,7 +83,8 @@ class Asking:
             elsewhere.cancel()
 
 
-def _show_question(plan: Plan, state: ExecutionState, accepted: float | None) -> None:
+def show_question(plan: Plan, state: ExecutionState, accepted: float | None, leaving: str = "leave it waiting") -> None:
+    """What is asked stands on the screen, with how to answer. `leaving`: what Ctrl-C does."""
     console = err()
     console.rule("[bold yellow]Your approval[/]", style="yellow", align="left")
     console.print(f" [bold]{plan_view.title(plan)}[/]   plan [bold cyan]{plan.hash}[/]")
@@ -95,7 +96,7 @@ def _show_question(plan: Plan, state: ExecutionState, accepted: float | None) ->
         console.print(f" {text}", style=marks[level] or None, markup=False)
     if accepted is not None:
         console.print(f" You accept the loss of at most [bold]{show(accepted)}[/], measured again after the fence.")
-    console.print(f" Type [bold]{plan.target}[/] to approve, or press Ctrl-C to leave it waiting: ", end="")
+    console.print(f" Type [bold]{plan.target}[/] to approve, or press Ctrl-C to {leaving}: ", end="")
 
 
 async def _typed_before(elsewhere: asyncio.Future[None]) -> str | None:

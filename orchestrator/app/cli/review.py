@@ -1,4 +1,4 @@
-"""`lint`, `plan` and `schema`: what a reviewer needs. No cloud SDK and no Temporal is imported here."""
+"""`lint`, `plan`, `checklist` and `schema`: what a reviewer needs. No cloud SDK and no Temporal is imported here."""
 
 from __future__ import annotations
 
@@ -69,12 +69,8 @@ def plan(
         How to print it.
     """
     from orchestrator.app import plan_view
-    from orchestrator.domain.derivation import derive
 
-    found = valid_runbook(runbook, flags, undone="planned")
-    target = to or (found.direction[0] if mode in ("reprotect", "unfence") else found.direction[1])
-    journal, trouble = _journal_id(flags)
-    made = derive(found, catalog(), target, mode, journal)
+    made = _planned(runbook, to, mode, flags)
     if output == "json":
         data(json.dumps({"hash": made.hash, **made.model_dump(mode="json")}, indent=2))
     elif output == "markdown":
@@ -83,8 +79,28 @@ def plan(
         data(plan_view.mermaid(made))
     else:
         _print_table(made)
-    if trouble:
-        say(f"the journal's identity is part of the hash, so an execution's will be another one: {trouble}")
+    return ExitCode.DONE
+
+
+def checklist(
+    runbook: str, /, *, to: str | None = None, mode: PlanMode = "forced", flags: Flags = NO_FLAGS
+) -> ExitCode:
+    """Print a plan for a person with no tool at all, as Markdown: print it on paper before the night it is needed.
+
+    It needs no Temporal, no journal and no network, and holds no secret.
+
+    Parameters
+    ----------
+    runbook
+        A file, or the name of a runbook in the library.
+    to
+        The site to move to, or to rebuild; the standby site where it is not given.
+    mode
+        The kind of execution.
+    """
+    from orchestrator.app import checklist as checklists
+
+    data(checklists.markdown(_planned(runbook, to, mode, flags), catalog()))
     return ExitCode.DONE
 
 
@@ -120,6 +136,18 @@ def valid_runbook(name: str, flags: Flags, undone: str) -> Runbook:
             say(str(finding))
         raise Stopped(ExitCode.FINDINGS, f"{file} has findings: nothing was {undone}")
     return text.runbook
+
+
+def _planned(runbook: str, to: str | None, mode: PlanMode, flags: Flags) -> Plan:
+    """The plan; where the journal is not there it is said that the hash is not the one that a worker would show."""
+    from orchestrator.domain.derivation import derive
+
+    found = valid_runbook(runbook, flags, undone="planned")
+    target = to or (found.direction[0] if mode in ("reprotect", "unfence") else found.direction[1])
+    journal, trouble = _journal_id(flags)
+    if trouble:
+        say(f"the journal's identity is part of the hash, so an execution's will be another one: {trouble}")
+    return derive(found, catalog(), target, mode, journal)
 
 
 def _journal_id(flags: Flags) -> tuple[str, str]:

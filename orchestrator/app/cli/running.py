@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Literal
 
+from orchestrator.app.break_glass.lost_journal import stands
+from orchestrator.app.break_glass.opening import Order
 from orchestrator.app.cli.approving import Approver, Asking, ByHash
+from orchestrator.app.cli.breaking_glass import WHOLE, Glass, broken_glass
 from orchestrator.app.cli.exits import ExitCode, Stopped
 from orchestrator.app.cli.flags import NO_FLAGS, Flags
 from orchestrator.app.cli.following import Conclusion, conclude
@@ -15,6 +18,7 @@ from orchestrator.app.cli.session import come_back, detachable, group_of, me
 from orchestrator.app.cli.terminal import Output, can_ask, say
 from orchestrator.app.executions import POLL, Executions, Handle
 from orchestrator.app.settings import Settings
+from orchestrator.app.worker import Composition
 from workflows.messages import FailoverRequest, SiteRequest
 
 
@@ -29,6 +33,7 @@ def run(
     approve: str | None = None,
     max_loss: Duration = None,
     detach: bool = False,
+    glass: Glass = WHOLE,
     output: Output = "text",
     flags: Flags = NO_FLAGS,
 ) -> ExitCode:
@@ -56,6 +61,12 @@ def run(
         How to print the end.
     """
     name = by or me()
+    if detach and glass.break_glass:
+        raise Stopped(ExitCode.USAGE, "--break-glass runs in this process: there is nothing to detach from")
+    if glass.is_broken():
+        settings, order = flags.settings(), Order(runbook, to, mode, name, reason, glass.holder_is_gone)
+        stands(settings, runbook, glass.journal_is_lost or ())
+        return broken_glass(Composition.of(settings).actor, order, approve, max_loss, output)
     request = FailoverRequest(runbook=runbook, to=to, mode=mode, reason=reason, by=name)
     approver = _approver(approve, name, max_loss)
     return _start("Failover", request, flags.settings(), approver, output, detach=detach)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from orchestrator.app.break_glass.kept import driver_of, is_break_glass, is_driven
+from orchestrator.app.break_glass.process import Alive
 from orchestrator.app.cli import what_next
 from orchestrator.app.cli.exits import ExitCode
 from orchestrator.app.cli.flags import NO_FLAGS, Flags
@@ -26,8 +28,10 @@ from orchestrator.domain.catalog import DnsPlace
 from orchestrator.domain.component_types import TYPES
 from orchestrator.domain.durations import show
 from orchestrator.domain.errors import JournalUnavailable, NotFoundLocally, TideoverError
+from orchestrator.domain.ledger import GroupRecord
 from orchestrator.domain.runbook import Runbook
 from orchestrator.domain.world import Holder, Reading, Records
+from orchestrator.ports import Journal
 from orchestrator.runtime.adapters import Adapters
 from orchestrator.runtime.credentials import ProfileCredentials
 from orchestrator.runtime.group import Group
@@ -45,11 +49,12 @@ MEANS = {
 
 @dataclass(frozen=True)
 class Running:
-    """What Temporal knows. `trouble`: why it could not tell."""
+    """What Temporal knows. `trouble`: why it could not tell. `elsewhere`: what is known of a break-glass process."""
 
     seen: Snapshot | None = None
     link: str = ""
     trouble: str = ""
+    elsewhere: str = ""
 
 
 @dataclass(frozen=True)
@@ -91,11 +96,22 @@ def _picture(runbook: Runbook, settings: Settings) -> tuple[Situation, Running]:
     try:
         journal = open_journal(settings)
         record, journal_id = Group(journal, runbook.runbook).record(), journal.id
+        elsewhere = _broken_glass(journal, record)
     except JournalUnavailable as error:
         say(str(error))
-        record, journal_id = None, "none"
+        record, journal_id, elsewhere = None, "none", ""
     adapters = Adapters(catalog(), ProfileCredentials(settings.credentials))
-    return look(runbook, adapters, record, journal_id), asyncio.run(_running(runbook.runbook, settings.ui))
+    running = asyncio.run(_running(runbook.runbook, settings.ui))
+    return look(runbook, adapters, record, journal_id), replace(running, elsewhere=elsewhere)
+
+
+def _broken_glass(journal: Journal, record: GroupRecord) -> str:
+    """What is known of the break-glass process that holds the group; empty where none does."""
+    if record.execution is None or not is_break_glass(record.execution.id):
+        return ""
+    lives = is_driven(journal, record.execution.id)
+    left = "" if lives is Alive.YES else ": `tideover doctor` says what is left to do"
+    return f", {driver_of(journal, record.execution.id)}: {lives.value}{left}"
 
 
 async def _running(group: str, ui: str) -> Running:
@@ -203,7 +219,8 @@ def _ledger(found: Situation, running: Running) -> Iterator[Line]:
             yield Line("bad", "in doubt", f"{doubt.want} was requested by {doubt.attempt} and may still take effect")
         held = f"held by {record.execution}" if record.execution else "held by nobody"
         gone = record.execution is not None and running.seen is None and not running.trouble
-        left = ", which runs no more: `tideover doctor` says what is left to do" if gone else ""
+        gone = gone and not running.elsewhere
+        left = ", which runs no more: `tideover doctor` says what is left to do" if gone else running.elsewhere
         yield Line("warn" if gone else "plain", "ledger", f"epoch {record.epoch}, {held}{left}")
     if running.trouble:
         yield Line("warn", "Temporal", running.trouble)

@@ -80,7 +80,7 @@ def _forward(plan: Plan, state: ExecutionState) -> tuple[Action, ...]:
         if step.kind == "approve":
             actions.append(_approval_timer(state, step))
         elif step.kind not in CHANGES:
-            actions.append(_look(state, step))
+            actions.append(look_for(state, step))
         else:
             number += 1
             actions.append(_perform(state, step, number))
@@ -123,7 +123,8 @@ def _seen(state: ExecutionState, want: Want) -> _Seen:
     }
 
 
-def _look(state: ExecutionState, step: Step) -> LookFor:
+def look_for(state: ExecutionState, step: Step) -> LookFor:
+    """What a looking step waits to read."""
     resource = step.wants[0].resource if step.wants else step.looks_at[0]
     return LookFor(step=step.id, resource=resource, condition=_condition(state, step), timeout=step.timeout)
 

@@ -43,6 +43,14 @@ def finished(plan: Plan, state: ExecutionState, end: End, why: str) -> Execution
     return state.model_copy(update={"finish": finish, "waiting": None, "record": record})
 
 
+def superseded(plan: Plan, state: ExecutionState, why: str) -> ExecutionState:
+    """The end of an execution that does not hold the group: what it believes of the world may be long past, so it
+    undoes nothing and proposes nothing but to look."""
+    told = f"{why}; nothing more was changed, and nothing undone"
+    finish = Finish(end=End.NEEDS_HUMAN, why=told, next_commands=(f"tideover status {plan.group}",))
+    return state.model_copy(update={"finish": finish, "waiting": None})
+
+
 def _before_the_claim(plan: Plan, state: ExecutionState) -> ExecutionState:
     if state.aborted:
         return finished(plan, state, End.ABORTED_SAFE, f"{state.aborted}; nothing was changed")

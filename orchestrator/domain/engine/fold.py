@@ -5,12 +5,12 @@ from __future__ import annotations
 from orchestrator.domain import barrier, ledger
 from orchestrator.domain.checks import current_loss, promoted_before
 from orchestrator.domain.commands import Abort, Approve, Attest, Escalate, Pause, Resume, Retry, Skip, person
-from orchestrator.domain.engine.advance import advance, finished
+from orchestrator.domain.engine.advance import advance, finished, superseded
 from orchestrator.domain.engine.steps import awaiting, event_of, lost, moved
 from orchestrator.domain.engine.undoing import before_of
 from orchestrator.domain.ledger import Execution, GroupRecord, Request
 from orchestrator.domain.loss import NOTHING_LOST
-from orchestrator.domain.outcome import Done, Unknown
+from orchestrator.domain.outcome import Done, Refused, Unknown
 from orchestrator.domain.plan import Plan, Step
 from orchestrator.domain.state import (
     Checked,
@@ -158,6 +158,8 @@ def _issued(state: ExecutionState, event: Issued) -> ExecutionState:
 
 def _ended(plan: Plan, state: ExecutionState, event: Ended) -> ExecutionState:
     attempt, outcome = event.attempt, event.outcome
+    if isinstance(outcome, Refused) and outcome.superseded:
+        return superseded(plan, state, outcome.why)
     record = ledger.close_attempt(state.record, attempt, outcome)
     if isinstance(outcome, Done):
         resource = outcome.evidence.resource

@@ -1,0 +1,99 @@
+"""Which break-glass execution a process may drive: a new one, or the one that a lost process has begun."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from orchestrator.app.break_glass.kept import Kept, driver_of, is_break_glass, is_driven, new_id
+from orchestrator.app.break_glass.process import Alive, alive
+from orchestrator.domain import ledger
+from orchestrator.domain.errors import TideoverError
+from orchestrator.domain.ledger import Execution, GroupRecord
+from orchestrator.domain.plan import Plan, PlanMode
+from orchestrator.runtime import audit
+from orchestrator.runtime.actor import Actor
+
+
+class Held(TideoverError):
+    """Another execution holds the group; the text says which, and the way out."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What was asked for on the command line. `holder_is_gone`: why a human is certain that the holder runs no more."""
+
+    runbook: str
+    to: str
+    mode: PlanMode
+    by: str
+    reason: str = ""
+    holder_is_gone: str = ""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The execution to drive. `gone`: the holder that a human has declared gone; `resumed`: it was begun before."""
+
+    kept: Kept
+    gone: str | None
+    resumed: bool
+
+
+def opened(actor: Actor, order: Order) -> Opened:
+    """The execution that this process may drive. Raises Held, TakenOver, or what the plan raises."""
+    plan, record = actor.planned(order.runbook, order.to, order.mode)
+    gone = _declared_gone(actor, order, plan, record)
+    begun = _begun_before(actor, order, record, gone)
+    if begun:
+        return Opened(begun, None, resumed=True)
+    execution = Execution(
+        id=new_id(plan.group), who=order.by, plan=plan.digest, mode=order.mode, target=order.to, since=time.time()
+    )
+    refused = ledger.open_execution(record, execution, holder_is_gone=gone is not None)
+    if isinstance(refused, str):
+        raise Held(f"{refused}; {_way_out(actor, record)}")
+    return Opened(Kept.begin(actor.journal, plan, execution, order.reason, record), gone, resumed=False)
+
+
+def _declared_gone(actor: Actor, order: Order, plan: Plan, record: GroupRecord) -> str | None:
+    """The holder, where a human says why it runs no more, in the audit trail before it counts; a live one is not."""
+    holder = record.execution
+    if holder is None or not order.holder_is_gone:
+        return None
+    if is_break_glass(holder.id) and is_driven(actor.journal, holder.id) is Alive.YES:
+        return None
+    detail = {"command": "holder-is-gone", "holder": holder.id, "reason": order.holder_is_gone}
+    entry = audit.NewEntry(
+        at=time.time(), what="command", group=plan.group, who=order.by, plan=plan.digest, detail=detail
+    )
+    audit.append(actor.journal, entry)
+    return holder.id
+
+
+def _begun_before(actor: Actor, order: Order, record: GroupRecord, gone: str | None) -> Kept | None:
+    """What a process that is lost has begun, ours from now on, where the same was asked for again."""
+    holder = record.execution
+    if holder is None or (holder.target, holder.mode) != (order.to, order.mode) or not is_break_glass(holder.id):
+        return None
+    process, kept = driver_of(actor.journal, holder.id), Kept.find(actor.journal, holder.id)
+    if process is None or kept is None:
+        return None
+    lives = alive(process)
+    if lives is Alive.YES or (lives is Alive.CANNOT_TELL and gone is None):
+        return None
+    kept.take_over(process)
+    return kept
+
+
+def _way_out(actor: Actor, record: GroupRecord) -> str:
+    holder = record.execution
+    if holder is None or not is_break_glass(holder.id):
+        return "whether that still runs cannot be asked: if you are certain that it does not, --holder-is-gone 'why'"
+    process, lives = driver_of(actor.journal, holder.id), is_driven(actor.journal, holder.id)
+    again = f"--break-glass --to {holder.target} --mode {holder.mode}"
+    if lives is Alive.YES:
+        return f"{process} drives it: speak to it there, or end that process and go on with {again}"
+    if lives is Alive.CANNOT_TELL:
+        return f"{process} drove it, {lives.value}: if you are certain that it is gone, --holder-is-gone 'why'"
+    return f"{process} drove it and is gone: go on with {again}, or take the group over with --holder-is-gone 'why'"

@@ -1,0 +1,218 @@
+"""A plan for a person with no tool at all: what to look at, do, read back and tick, in the plan's own order. Pure.
+
+The order, the barrier and what each step must prove are the plan's; how a resource is read and set by hand is its
+provider's (`ByHand`). Nothing is decided here.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from orchestrator.app import plan_view
+from orchestrator.domain.admission import ATTESTABLE
+from orchestrator.domain.by_hand import ByHand, filled, wanted
+from orchestrator.domain.catalog import Catalog, NoSettings
+from orchestrator.domain.durations import show
+from orchestrator.domain.plan import Plan, ResourceSpec, Step, Want
+from orchestrator.domain.world import Holder, Power, Records, State
+
+TICK = "- [ ] done    time ____:____    name ______________________    read back ______________________________"
+BLANK = "______________________________"
+
+
+def markdown(plan: Plan, catalog: Catalog) -> str:
+    """The whole checklist."""
+    lines = [*_head(plan)]
+    fenced, shown = plan_view.barrier(plan), False
+    for number, row in enumerate(plan_view.rows(plan), start=1):
+        if fenced and row.step.id in fenced[1] and not shown:
+            lines += _barrier(plan, fenced[0])
+            shown = True
+        lines += [f"## {number}. `{row.step.id}`: {row.step.summary}", ""]
+        lines += [*_when(plan, row), *_how(plan, catalog, row.step, row.undo), TICK, ""]
+    return "\n".join([*lines, *_foot(plan)])
+
+
+def _head(plan: Plan) -> Iterator[str]:
+    yield f"# By hand: {plan_view.title(plan)}"
+    yield ""
+    yield f"plan `{plan.hash}` · {plan_view.objectives(plan)} · printed from the plan: its order is not to be changed"
+    yield ""
+    yield "- One person reads aloud, another types; both sign. Write the time of every box."
+    yield "- Tideover must not act beside you: no execution may be under way. End its workers first."
+    yield "- **No answer and a time-out prove nothing.** What was requested and not read back may still come."
+    yield "- A password is asked for where it is needed. Do not write one on this paper."
+    yield ""
+    yield "- [ ] no worker and no execution runs    time ____:____    name ______________________"
+    yield ""
+
+
+def _foot(plan: Plan) -> Iterator[str]:
+    yield "## Afterwards"
+    yield ""
+    yield f"Tideover knows nothing of what was done by hand. Before its next execution: `tideover status {plan.group}`."
+    yield "Compare what it reads with this paper, and keep the paper with the report."
+    if plan.of_kind("promote"):
+        yield f"The old primary at {plan.source} must not be started: it is to be rebuilt as a standby first."
+    yield ""
+    yield f"- [ ] all of the above was compared    time ____:____    name ______________________    plan `{plan.hash}`"
+
+
+def _barrier(plan: Plan, proven: frozenset[str]) -> Iterator[str]:
+    yield "---"
+    yield ""
+    yield f"## BARRIER: do not go on before {plan_view.barrier_text(plan)}"
+    yield ""
+    yield from (f"- [ ] `{step.id}` is ticked, and read back as: {BLANK}" for step in plan.steps if step.id in proven)
+    yield ""
+    yield "If one of these cannot be ticked, stop here: two writers lose more than a longer outage."
+    yield "From the next step on there is only forward: nothing above is undone any more."
+    yield ""
+    yield "- [ ] we go on    time ____:____    first name ______________________    second name ______________________"
+    yield ""
+    yield "---"
+    yield ""
+
+
+def _when(plan: Plan, row: plan_view.Row) -> Iterator[str]:
+    if row.step.after:
+        yield f"- not before: {', '.join(f'`{before}`' for before in row.step.after)}"
+    beside = [other.step.id for other in plan_view.rows(plan) if other.rank == row.rank and other.step != row.step]
+    if beside:
+        yield f"- may be done at the same time: {', '.join(f'`{step}`' for step in beside)}"
+
+
+def _how(plan: Plan, catalog: Catalog, step: Step, undo: str) -> Iterator[str]:
+    for resource in step.looks_at:
+        yield f"- look at `{resource}`, and write down what it is: {BLANK}"
+        yield from _code(_looking(plan, catalog, resource, None))
+    for number, want in enumerate(step.wants, start=1):
+        yield from _reaching(plan, catalog, step, want, number)
+    yield from _proof(step)
+    if step.kind == "approve":
+        allowed = ", ".join(step.gate.approvers) if step.gate and step.gate.approvers else "whoever may decide it"
+        yield f"- who approves: {allowed}, by the plan's hash `{plan.hash}` and the site said aloud: **{plan.target}**"
+    if step.kind == "measure":
+        yield f"- what may be lost: at most {show(plan.objectives.rpo)}, or what the approver writes here: ____________"
+        yield f"- it must be a standby that receives nothing from {plan.source} any more: else that fence is not true"
+    if step.kind == "catch_up":
+        yield "- it must have replayed *past* the position at which the source was shut down, not merely up to it"
+    if undo:
+        forward = undo == plan_view.FORWARD_ONLY
+        yield f"- undo: {undo}" if forward else "- undo, the last step first, and never once a promotion was begun:"
+        yield from () if forward else _undoing(plan, catalog, step)
+
+
+def _reaching(plan: Plan, catalog: Catalog, step: Step, want: Want, number: int) -> Iterator[str]:
+    how = _by_hand(plan, catalog, want.resource)
+    if number > 1:
+        yield f"- **only if the one before was not confirmed**, method {number}, `{want.resource}`:"
+    looking = _looking(plan, catalog, want.resource, want.desired)
+    if plan_view.changes(step):
+        yield f"- before: `{want.resource}` is {BLANK} (look as below)"
+        doing = _filled(plan, catalog, want.resource, want.desired, how.do.get(wanted(want.desired), ()) if how else ())
+        yield f"- do: bring `{want.resource}` to **{want.desired}**" + ("" if doing else f" {_no_commands(plan, want)}")
+        yield from _code(doing)
+    reading = "read back, by a look begun after that" if plan_view.changes(step) else "must read"
+    yield f"- {reading}: **{want.desired}**"
+    yield from _code(looking)
+
+
+def _undoing(plan: Plan, catalog: Catalog, step: Step) -> Iterator[str]:
+    for want in step.wants:
+        how = _by_hand(plan, catalog, want.resource)
+        yield f"    - bring `{want.resource}` back to what was written down as before, and read it back"
+        if how and want.desired == Power(power="off"):
+            on = Power(power="on")
+            yield from _code(_filled(plan, catalog, want.resource, on, how.do.get(wanted(on), ())))
+
+
+def _proof(step: Step) -> Iterator[str]:
+    if step.needs_strength:
+        latched = ", and it cannot come back writable by itself" if step.needs_latch else ""
+        strength = f"F{step.needs_strength:d}"
+        yield f"- done only when the authority that cut it reads it back after the cut ({strength}){latched}"
+    if step.kind in ATTESTABLE:
+        yield "- if nobody can read it back: two different people vouch for it, each with the reason"
+        yield f"    - name ______________________ because {BLANK}"
+        yield f"    - name ______________________ because {BLANK}"
+
+
+def _no_commands(plan: Plan, want: Want) -> str:
+    kind = plan.resources[want.resource].type
+    return f"with its own console or tool (no commands are known for {kind}); its own authority must read it back"
+
+
+def _looking(plan: Plan, catalog: Catalog, resource: str, state: State | None) -> list[str]:
+    how = _by_hand(plan, catalog, resource)
+    found = _filled(plan, catalog, resource, state, how.look) if how else []
+    return found or [f"(no commands are known for {plan.resources[resource].type}: its own console, or its own tool)"]
+
+
+def _by_hand(plan: Plan, catalog: Catalog, resource: str) -> ByHand | None:
+    return catalog.get(plan.resources[resource].type).by_hand
+
+
+def _filled(plan: Plan, catalog: Catalog, resource: str, state: State | None, lines: tuple[str, ...]) -> list[str]:
+    spec = plan.resources[resource]
+    site = spec.site or (state.site if isinstance(state, Holder) and state.site else plan.target)
+    return list(filled(lines, _keys(plan, catalog, spec, site), _records(plan, spec, state)))
+
+
+def _keys(plan: Plan, catalog: Catalog, spec: ResourceSpec, site: str) -> dict[str, str]:
+    """What the provider's lines may name, as text. The resource's models put in their defaults."""
+    kind = catalog.get(spec.type)
+    there = plan.source if site == plan.target else plan.target
+    place = _dumped(kind.place, spec.places.get(site, {}))
+    other = {f"there_{key}": value for key, value in _dumped(kind.place, spec.places.get(there, {})).items()}
+    where = spec.sites[site].model_dump(exclude_none=True)
+    given = {**where, **_dumped(kind.settings, spec.settings), **place, **_others(plan, spec, there), **other}
+    given |= {"thing": spec.thing, "site": site, "there": there, "component": spec.component}
+    given["credentials"] = spec.credentials or ""
+    return {key: _text(value) for key, value in given.items() if value is not None}
+
+
+def _others(plan: Plan, spec: ResourceSpec, there: str) -> dict[str, Any]:
+    """The keys of the same component's resource at the other site, where each site has its own."""
+    twin = plan.resources.get(f"{spec.component}@{there}")
+    place = twin.places.get(there, {}) if twin and twin.type == spec.type else {}
+    return {f"there_{key}": value for key, value in place.items()}
+
+
+def _dumped(model: Any, keys: Mapping[str, Any]) -> dict[str, Any]:
+    if model is NoSettings or not keys:
+        return dict(keys)
+    found: dict[str, Any] = model.model_validate(keys).model_dump(mode="json", exclude_none=True)
+    return found
+
+
+def _records(plan: Plan, spec: ResourceSpec, state: State | None) -> list[dict[str, str]]:
+    """Each answer of a name, for the lines that are repeated."""
+    wants = [want.desired for step in plan.steps for want in step.wants if want.resource == spec.id]
+    records = next((found for found in (state, *wants) if isinstance(found, Records)), None)
+    if records is None:
+        return []
+    given = sorted(records.records.items())
+    return [{"kind": kind, "value": value, "ttl": str(records.ttl)} for kind, values in given for value in values]
+
+
+def _text(value: Any) -> str:
+    match value:
+        case dict():
+            return " ".join(shlex.quote(f"{key}={item}") for key, item in value.items())
+        case list() | tuple():
+            return " ".join(shlex.quote(str(item)) for item in value)
+        case float() if value.is_integer():
+            return str(int(value))
+        case str():
+            return value
+        case _:
+            return json.dumps(value)
+
+
+def _code(lines: list[str]) -> Iterator[str]:
+    if lines:
+        yield from ("", *(f"      {line}" for line in lines), "")

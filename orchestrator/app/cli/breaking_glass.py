@@ -1,0 +1,167 @@
+"""`run --break-glass`: the execution in this very process, and the terminal that speaks to it."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from dataclasses import dataclass
+from typing import Annotated
+
+from cyclopts import Group, Parameter
+
+from orchestrator.app.break_glass.driver import Driver
+from orchestrator.app.break_glass.kept import Kept
+from orchestrator.app.break_glass.opening import Opened, Order, opened
+from orchestrator.app.cli import what_next
+from orchestrator.app.cli.approving import show_question
+from orchestrator.app.cli.display import LineDisplay
+from orchestrator.app.cli.exits import ExitCode, Stopped, of_execution
+from orchestrator.app.cli.following import Conclusion, conclude
+from orchestrator.app.cli.objectives import missed
+from orchestrator.app.cli.spoken import NotUnderstood, spoken
+from orchestrator.app.cli.terminal import Output, err, say
+from orchestrator.app.executions import Seen
+from orchestrator.domain.admission import admitted
+from orchestrator.domain.commands import Abort, Approve, Command
+from orchestrator.domain.plan import Plan
+from orchestrator.domain.state import ExecutionState
+from orchestrator.runtime.actor import Actor, Closed
+from workflows.messages import Result, Snapshot
+
+
+@Parameter(name="*", group=Group.create_ordered("When Temporal is lost"))
+@dataclass(frozen=True)
+class Glass:
+    """What is said when Temporal is lost.
+
+    Parameters
+    ----------
+    break_glass
+        Run the same plan in this process, on the same journal. Killed, and started again with the same words, it goes
+        on.
+    holder_is_gone
+        Why you are certain that the execution that holds the group runs no more. It stands in the audit trail.
+    journal_is_lost
+        `NAME: why nothing of the group runs or can still happen`, from two different people: a new journal is made,
+        whose audit trail begins with it.
+    """
+
+    break_glass: Annotated[bool, Parameter(negative="")] = False
+    holder_is_gone: str = ""
+    journal_is_lost: Annotated[list[str] | None, Parameter(negative="")] = None
+
+    def is_broken(self) -> bool:
+        """True for break-glass. Raises Stopped for words that belong to it alone."""
+        if not self.break_glass and (self.holder_is_gone or self.journal_is_lost):
+            raise Stopped(ExitCode.USAGE, "--holder-is-gone and --journal-is-lost go with --break-glass only")
+        return self.break_glass
+
+
+WHOLE = Glass()
+
+
+class Terminal:
+    """Lines out, and commands in: typed, or the approval that was given as a hash beforehand."""
+
+    def __init__(self, by: str, approve: str | None, max_loss: float | None) -> None:
+        self._by, self._approve, self._max_loss = by, approve, max_loss
+        self._display = LineDisplay(err(), "", asked=True)
+        self._asked = False
+        self.not_approved = ""
+
+    def show(self, plan: Plan, state: ExecutionState) -> None:
+        """Everything new stands on the screen; once, what is asked for an approval."""
+        may = admitted(plan, state)
+        self._display.show(Seen(Snapshot(plan=plan, state=state, may=may, finish=state.finish)))
+        if "approve" in may and not self._asked and self._approve is None:
+            self._asked = True
+            show_question(plan, state, self._accepted(plan, state), "end it")
+
+    def decides(self, plan: Plan, state: ExecutionState) -> Command | None:
+        """The approval by its hash, once; after its refusal the end."""
+        if self.not_approved and not state.claimed:
+            return Abort(by=self._by, reason=f"the approval was refused: {self.not_approved}")
+        if self._approve is None or "approve" not in admitted(plan, state):
+            return None
+        named, self._approve = self._approve, None
+        return what_next.approve(self._by, plan, self._max_loss, named)
+
+    def said(self, line: str, plan: Plan, state: ExecutionState) -> Command | None:
+        """The target site's name approves, as on every terminal; all else is a command."""
+        if not line.strip():
+            return None
+        if line.strip() == plan.target and "approve" in admitted(plan, state):
+            return what_next.approve(self._by, plan, self._accepted(plan, state))
+        try:
+            return spoken(line, plan.group, self._by)
+        except NotUnderstood as error:
+            say(f"  {error}")
+            return None
+
+    def answered(self, command: Command, refused: str | None) -> None:
+        """What became of it stands on the screen."""
+        say(f"  {command.command} refused: {refused}" if refused else f"  {command.command} taken from {command.by}")
+        if refused and isinstance(command, Approve) and not self._asked:
+            self.not_approved = refused
+
+    def _accepted(self, plan: Plan, state: ExecutionState) -> float | None:
+        return self._max_loss if self._max_loss is not None else what_next.loss_to_accept(plan, state)
+
+
+def broken_glass(
+    actor: Actor, order: Order, approve: str | None = None, max_loss: float | None = None, output: Output = "text"
+) -> ExitCode:
+    """The execution driven to its end in this process. `approve`: the plan's hash, where no person is to be asked."""
+    found = opened(actor, order)
+    if found.resumed:
+        _resumed(found.kept, approve)
+    else:
+        say(f"{found.kept.head.execution.id}: this process is the execution; type commands here, as they are shown")
+    terminal = Terminal(order.by, None if found.resumed else approve, max_loss)
+    driver = Driver(actor, found.kept, terminal, found.gone)
+    threading.Thread(target=_listen, args=(driver,), daemon=True).start()
+    try:
+        closed = driver.run()
+    except KeyboardInterrupt:
+        say("")
+        say("stopping: what was sent is waited for")
+        driver.stop()
+        raise Stopped(*_left(driver, found)) from None
+    return _concluded(driver, closed, terminal, output)
+
+
+def _listen(driver: Driver) -> None:
+    """Every line that is typed, or piped in, is heard."""
+    for line in sys.stdin:
+        driver.hear(line)
+
+
+def _resumed(kept: Kept, approve: str | None) -> None:
+    plan = kept.head.plan
+    if approve and approve not in (plan.hash, plan.digest):
+        begun = f"{kept.head.execution.id} was begun with the plan {plan.hash}"
+        raise Stopped(ExitCode.NOT_APPROVED, f"{begun}, not {approve}: it goes on with that or not at all")
+    say(f"{kept.head.execution.id} goes on where it was: plan {plan.hash}, {len(kept.events)} events kept")
+
+
+def _left(driver: Driver, found: Opened) -> tuple[ExitCode, str]:
+    """What to say to someone who leaves, and the exit code."""
+    if not driver.state.claimed:
+        return ExitCode.ABORTED, "nothing was changed"
+    plan = found.kept.head.plan
+    again = f"tideover run {plan.group} --break-glass --to {plan.target} --mode {plan.mode}"
+    return ExitCode.HUMAN_NEEDED, f"the execution stands still and holds the group: go on with `{again}`"
+
+
+def _concluded(driver: Driver, closed: Closed, terminal: Terminal, output: Output) -> ExitCode:
+    plan, state, finish = driver.plan, driver.state, driver.state.finish
+    assert finish is not None  # noqa: S101 -- the driver returns at the end only
+    failed = missed(driver.kept.as_record(finish))
+    code = ExitCode.NOT_APPROVED if terminal.not_approved else of_execution(plan, state, bool(failed))
+    result = Result(
+        end=finish.end, why=finish.why + (f" ({closed.warning})" if closed.warning else ""), protected=finish.protected,
+        report=closed.report, next_commands=(*finish.next_commands, f"tideover report {closed.report}"),
+        checkpoint=closed.checkpoint,
+    )  # fmt: skip
+    seen = Seen(Snapshot(plan=plan, state=state, may={}, finish=finish), "", result)
+    return conclude(Conclusion(result, seen, code, failed, ""), output)

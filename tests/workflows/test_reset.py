@@ -1,0 +1,70 @@
+"""Reset in the UI: a run begins again from the middle of its history, with a ledger that has gone on without it."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
+
+from orchestrator.domain.commands import Abort
+from tests.workflows.stage import Handle, Stage, say, until
+
+PROMOTE = "db@az-b"
+
+
+async def reset(stage: Stage, handle: Handle, after: str) -> Handle:
+    """The run that begins again just after the first activity of this type has answered."""
+    history = await handle.fetch_history()
+    scheduled = next(
+        event.event_id for event in history.events
+        if event.activity_task_scheduled_event_attributes.activity_type.name == after
+    )  # fmt: skip
+    answered = next(
+        event.event_id for event in history.events
+        if event.activity_task_completed_event_attributes.scheduled_event_id == scheduled and scheduled
+    )  # fmt: skip
+    task = next(
+        event.event_id for event in history.events
+        if event.event_id > answered and event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
+    )  # fmt: skip
+    request = ResetWorkflowExecutionRequest(
+        namespace=stage.client.namespace, reason="somebody clicked", request_id=uuid.uuid4().hex,
+        workflow_execution=WorkflowExecution(workflow_id=handle.id, run_id=handle.run_id or ""),
+        workflow_task_finish_event_id=task,
+    )  # fmt: skip
+    answer = await stage.client.workflow_service.reset_workflow_execution(request)
+    return stage.client.get_workflow_handle(handle.id, run_id=answer.run_id, result_type=handle._result_type)
+
+
+@pytest.mark.parametrize("after", ["claim", "fence"])
+async def test_a_run_reset_behind_its_claim_changes_nothing_and_the_next_one_inherits(stage: Stage, after: str) -> None:
+    """Its engine knows nothing of the promotion, and would give the old primary its power back when it is aborted."""
+    async with stage.worker():
+        stage.world.break_("name", "sent", "hang")
+        handle = await stage.failover()
+        await stage.approved(handle)
+        await until(lambda: stage.world.reached("name", "sent"))
+        await until(lambda: [doubt.want.resource for doubt in stage.ledger.record().doubts] == ["name"])
+        effects, ledger = stage.world.effects(), stage.ledger.record()
+        again = await reset(stage, handle, after)
+        if after == "fence":  # it measures first, finds no standby, and asks a human
+            assert "is no standby any more" in await stage.waiting(again)
+            await say(again, Abort(by="ann"))
+        result = await again.result()
+        assert result.end == "NEEDS_HUMAN"
+        assert f"is held by {handle.id}#{handle.run_id}" in result.why
+        assert f"not by {again.id}#{again.run_id}: that was taken over, or reset" in result.why
+        assert result.next_commands[0] == f"tideover status {stage.group}"
+        assert stage.world.effects() == effects
+        assert stage.ledger.record().issued == ledger.issued
+        assert stage.ledger.record().doubts == ledger.doubts
+        stage.world.mend()
+        last = await stage.failover()
+        await stage.approved(last)
+        assert (await last.result()).end == "SUCCEEDED"
+    assert not stage.world.was_split()
+    assert [effect.state for effect in stage.world.effects(PROMOTE)] == ["role primary"]
+    assert stage.ledger.record().execution is None
