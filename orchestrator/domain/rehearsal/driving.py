@@ -13,6 +13,7 @@ from typing import Any
 
 from orchestrator.domain import ledger
 from orchestrator.domain.engine import start
+from orchestrator.domain.engine.driving import announced, once
 from orchestrator.domain.errors import ProviderError
 from orchestrator.domain.ledger import Attempt, Execution, GroupRecord
 from orchestrator.domain.plan import Plan, ResourceSpec
@@ -28,10 +29,8 @@ from orchestrator.domain.state import (
     End,
     Event,
     ExecutionState,
-    Issued,
     Looked,
     LookFor,
-    LookStarted,
     Perform,
     ReadError,
     StartTimer,
@@ -203,24 +202,19 @@ def driven(now: Rehearsal) -> Rehearsal:
 
 
 def _begun(now: Rehearsal, action: Action) -> Rehearsal:
-    clock = now.world.clock
-    match action:
-        case Check(step=step) | LookFor(step=step):
-            _once(now, step)
-            now = folded(now, LookStarted(step=step, at=clock))
-        case Perform(attempt=attempt):
-            _once(now, attempt.step)
-            _promise(now, action)
-            now = folded(now, Issued(attempt=attempt, want=action.want, at=clock))
-            if action.want.desired == Role(role="primary") and not attempt.undo:
-                now = replace(now, promoting=now.promoting | {attempt})
-        case Claim() if "claim" in now.begun:
-            return now
-        case Claim():
-            now = replace(now, begun=now.begun | {"claim"})
-        case StartTimer(id=name):
-            timers = now.timers if name in now.begun else (*now.timers, action)
-            return replace(now, timers=timers, begun=now.begun | {name})
+    name, event, step = once(action), announced(action, now.world.clock), step_of(action)
+    if name in now.begun:
+        return now
+    if name:
+        now = replace(now, begun=now.begun | {name})
+    if any(step and step_of(flight) == step for flight in now.flights):
+        raise Broken(f"{step} is begun while it runs")
+    if isinstance(action, Perform):
+        now = _promised(now, action)
+    if event:
+        now = folded(now, event)
+    if isinstance(action, StartTimer):
+        return replace(now, timers=(*now.timers, action))
     return replace(now, flights=(*now.flights, action))
 
 
@@ -234,15 +228,13 @@ def step_of(action: Action) -> str | None:
     return None
 
 
-def _once(now: Rehearsal, step: str) -> None:
-    if any(step_of(flight) == step for flight in now.flights):
-        raise Broken(f"{step} is begun while it runs")
-
-
-def _promise(now: Rehearsal, action: Perform) -> None:
+def _promised(now: Rehearsal, action: Perform) -> Rehearsal:
     """I8: nothing un-fences the source while a promotion may take effect."""
     if action.want.activates and action.want.site == now.plan.source and now.promoting:
         raise Broken(f"I8: {action.want} is issued although {now.promoting} may take effect")
+    if action.want.desired == Role(role="primary") and not action.attempt.undo:
+        return replace(now, promoting=now.promoting | {action.attempt})
+    return now
 
 
 # What comes back
