@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -116,3 +117,15 @@ def test_modules_and_functions_are_short() -> None:
 def test_no_module_has_a_name_that_says_nothing() -> None:
     generic = {"utils", "util", "helpers", "helper", "common", "manager", "misc"}
     assert [str(path) for path in sources() if path.stem in generic] == []
+
+
+def test_what_the_documents_name_is_there() -> None:
+    """`path.py` in a document is a file; names in the same breath stand in it."""
+    named, pattern = 0, re.compile(r"`((?:orchestrator|workflows|providers|tests)/[\w/.]+)`((?:,? `\w+`)*)")
+    for document in sorted((ROOT / "docs").glob("*.md")):
+        for path, names in pattern.findall(document.read_text()):
+            assert (ROOT / path).exists(), f"{document.name} names {path}"
+            for name in re.findall(r"\w+", names):
+                assert name in (ROOT / path).read_text(), f"{document.name} names {name} in {path}"
+                named += 1
+    assert named > 10, "nothing was looked at"
