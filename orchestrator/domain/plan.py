@@ -23,6 +23,9 @@ Kind = Literal[
 CHANGES: frozenset[Kind] = frozenset({"fence", "stop", "promote", "start", "switch", "announce", "isolate", "rebuild"})
 """The kinds that change the world; the others only look, or ask a human."""
 
+NO_JOURNAL = "none"
+"""What stands for the journal's identity in a plan that is only looked at."""
+
 SAFETY: frozenset[Kind] = frozenset({"check", "approve", "fence", "stop", "measure", "catch_up", "promote", "isolate"})
 """The kinds that cannot be skipped: a skipped one would open a barrier without evidence (I2)."""
 

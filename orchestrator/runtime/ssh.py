@@ -193,10 +193,10 @@ class _Kept:
         if found:
             session.end()
 
-    def clear(self) -> None:
+    def clear(self, *argvs: tuple[str, ...]) -> None:
+        """Those to these destinations are ended; all of them where none is given."""
         with self._lock:
-            entries = [entry for waiting in self._waiting.values() for entry in waiting]
-            self._waiting.clear()
+            entries = [entry for argv in argvs or tuple(self._waiting) for entry in self._waiting.pop(argv, [])]
         for session, expiry in entries:
             expiry.cancel()
             session.end()
@@ -214,6 +214,8 @@ def ready(destination: str, command: Command, within: float) -> tuple[Session, b
     while session := _kept.take(argv):
         if session.prepare(command, min(within, _ANSWER_SECONDS)):
             return session, True
+        if not session.over:  # it is silent, and so are the others: they would cost as much time again, each
+            _kept.clear(argv)
         session.end()
     session = Session(argv)
     return session, session.prepare(command, within)

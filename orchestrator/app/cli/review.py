@@ -14,13 +14,10 @@ from orchestrator.app.cli.terminal import Output, data, out, say
 from orchestrator.app.registry import catalog
 from orchestrator.app.runbook_text import RunbookText, read
 from orchestrator.domain.errors import JournalUnavailable
-from orchestrator.domain.plan import Plan, PlanMode
+from orchestrator.domain.plan import NO_JOURNAL, Plan, PlanMode
 
 if TYPE_CHECKING:
     from orchestrator.domain.runbook import Runbook
-
-NO_JOURNAL = "none"
-"""What stands for the journal's identity in a plan that is only looked at."""
 
 
 def lint(files: Annotated[list[Path], Parameter(negative="")], /, *, output: Output = "text") -> ExitCode:

@@ -29,6 +29,7 @@ from orchestrator.domain.component_types import TYPES
 from orchestrator.domain.durations import show
 from orchestrator.domain.errors import JournalUnavailable, NotFoundLocally, TideoverError
 from orchestrator.domain.ledger import GroupRecord
+from orchestrator.domain.plan import NO_JOURNAL
 from orchestrator.domain.runbook import Runbook
 from orchestrator.domain.world import Holder, Reading, Records
 from orchestrator.ports import Journal
@@ -99,7 +100,7 @@ def _picture(runbook: Runbook, settings: Settings) -> tuple[Situation, Running]:
         elsewhere = _broken_glass(journal, record)
     except JournalUnavailable as error:
         say(str(error))
-        record, journal_id, elsewhere = None, "none", ""
+        record, journal_id, elsewhere = None, NO_JOURNAL, ""
     adapters = Adapters(catalog(), ProfileCredentials(settings.credentials))
     running = asyncio.run(_running(runbook.runbook, settings.ui))
     return look(runbook, adapters, record, journal_id), replace(running, elsewhere=elsewhere)

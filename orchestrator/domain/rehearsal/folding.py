@@ -16,8 +16,8 @@ from orchestrator.domain.state import Action, Event, ExecutionState, StepRecord
 NOT_FOLDED = {"folded": False}
 """Metadata of a dataclass's field by which two states are not told apart: the way that led here."""
 
-_FOR_PEOPLE: Mapping[type, frozenset[str]] = {StepRecord: frozenset({"said", "started_at", "ended_at"})}
-"""What no rule reads: words and times that are only shown."""
+_FOR_PEOPLE: Mapping[type, frozenset[str]] = {StepRecord: frozenset({"said", "started_at"})}
+"""What no rule reads: words and a time that are only shown. When a step ended is read: an approval expires after it."""
 
 _REMEMBERED = 400_000
 

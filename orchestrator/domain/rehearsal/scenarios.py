@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from orchestrator.domain.catalog import Catalog
 from orchestrator.domain.derivation import derive
-from orchestrator.domain.plan import PlanMode
+from orchestrator.domain.plan import NO_JOURNAL, PlanMode
 from orchestrator.domain.rehearsal.driving import Mission, Rehearsal, begin
 from orchestrator.domain.rehearsal.model import World, at_rest, crashed, cut_off, passed
 from orchestrator.domain.runbook import Runbook
@@ -22,14 +22,12 @@ LEAVES_OUT = (
     "data other than databases that stream: files, queues, caches, sessions",
     "more than one thing that happens in the same instant inside one step",
     "servers that the machine's boot starts by itself (checks and `tideover status` warn of them)",
-    "a fence device, a people's word or a store that lies; wrong credentials and settings",
+    "a fence device, people or a store that lie; wrong credentials and settings",
     "clients that keep an old address longer than its time to live",
     "how long anything takes, but for time-outs, deadlines and late effects",
     "the journal lost or restored from an older copy",
 )
 """What no rehearsal can find, since the model does not have it."""
-
-NO_JOURNAL = "none"
 
 
 @dataclass(frozen=True)

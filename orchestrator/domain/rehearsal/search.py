@@ -114,7 +114,7 @@ class Search:
         return Counterexample(broken, tuple(reversed(story[:-1])), faults)
 
     def _schedules(self) -> int:
-        """How many different ways there are to an end, with up to so many faults. Raises Broken on a circle."""
+        """How many different ways there are to an end, with up to so many faults. Raises Counterexample on a circle."""
         first = next(iter(self._came))
         counted: dict[tuple[int, int], int] = {}
         stack, open_ = [(first, self._faults)], set[tuple[int, int]]()
