@@ -9,6 +9,11 @@ from dataclasses import dataclass, field
 from orchestrator.domain.rehearsal.scenarios import ACCEPTED, LEAVES_OUT, Scenario
 from orchestrator.domain.rehearsal.search import Counterexample, Covered
 
+_ASSUMED = (
+    "After an end, or a termination anywhere: forced the same way, forced back, reprotect and failback, or unfence.",
+    f"Humans retry once, then abort; the loss that they accept in a forced failover is {ACCEPTED}.",
+)
+
 
 @dataclass
 class View:
@@ -39,36 +44,32 @@ class View:
         """For a terminal."""
         parts = [self.verdict, ""]
         for scenario, covered in self._covered:
-            parts += [f"  {_title(scenario)}", f"    {_counts(covered)}", f"    {_ends(covered.ends)}"]
+            parts += [f"  {scenario}", f"    {_counts(covered)}", f"    {_ends(covered.ends)}"]
         for scenario, found in self._broken:
-            parts += ["", f"  {_title(scenario)}: {found.broken}", *(f"    {n:2}. {s}" for n, s in _story(found))]
-        parts += ["", f"Accepted loss in forced failovers: {ACCEPTED}. The model leaves out:"]
+            parts += ["", f"  {scenario}: {found.broken}", *(f"    {n:2}. {s}" for n, s in _story(found))]
+        parts += ["", *_ASSUMED, "The model leaves out:"]
         return "\n".join([*parts, *(f"  - {thing}" for thing in LEAVES_OUT)])
 
     def markdown(self) -> str:
         """For a pull request."""
-        parts = [f"### {self.verdict}", "", "| executions | source | calls | states | schedules | ends |",
+        parts = [f"### {self.verdict}", "", "| first execution | source | calls | states | schedules | ends |",
                  "|---|---|---:|---:|---:|---|"]  # fmt: skip
         for scenario, c in self._covered:
             parts.append(f"| {scenario.name} | {scenario.start} | {c.calls:,} | {c.states:,} | {c.schedules:,} "
                          f"| {_ends(c.ends)} |")  # fmt: skip
         for scenario, found in self._broken:
-            parts += ["", f"**{_title(scenario)}: {found.broken}** ({_faults(found.faults)})", ""]
+            parts += ["", f"**{scenario}: {found.broken}** ({_faults(found.faults)})", ""]
             parts += [f"{n}. {step}" for n, step in _story(found)]
-        parts += ["", f"Accepted loss in forced failovers: {ACCEPTED}. The model leaves out:", ""]
+        parts += ["", *_ASSUMED, "The model leaves out:", ""]
         return "\n".join([*parts, *(f"- {thing}" for thing in LEAVES_OUT)])
 
     def json(self) -> str:
         """For a program."""
-        covered = [{"executions": s.name, "source": s.start, **vars(c)} for s, c in self._covered]
-        broken = [{"executions": s.name, "source": s.start, "broken": c.broken, "faults": c.faults,
+        covered = [{"execution": s.name, "source": s.start, **vars(c)} for s, c in self._covered]
+        broken = [{"execution": s.name, "source": s.start, "broken": c.broken, "faults": c.faults,
                    "story": c.story} for s, c in self._broken]  # fmt: skip
         said = {"runbook": self.runbook, "faults": self.faults, "verdict": self.verdict, "leaves_out": LEAVES_OUT}
         return json.dumps({**said, "covered": covered, "broken": broken}, indent=2)
-
-
-def _title(scenario: Scenario) -> str:
-    return f"{scenario.name}, source {scenario.start}"
 
 
 def _counts(covered: Covered) -> str:

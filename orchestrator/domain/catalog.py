@@ -76,6 +76,8 @@ class ResourceType:
     shared: True where the sites share one instance (an address, a record); False where each site has its own.
     compare_and_set: the target itself refuses a request based on a stale reading; else the guard only narrows.
     late_effect: greatest seconds by which an accepted or lost request may still take effect; None: no bound is known.
+    stale_reads: a reading may be of a moment ago, as from a cache or an eventually consistent API: that the state is so
+        already is then never believed before a request, only after one.
     by_hand: how a person reads and sets it without Tideover, for `tideover checklist`.
     """
 
@@ -88,6 +90,7 @@ class ResourceType:
     shared: bool = False
     compare_and_set: bool = False
     late_effect: float | None = None
+    stale_reads: bool = False
     by_hand: ByHand | None = None
 
     @property

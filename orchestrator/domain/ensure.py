@@ -168,7 +168,8 @@ def _reading_back(progress: Progress, reply: Reply) -> tuple[Progress, Call | Ou
             last = f"{reading.identity} answered, but the check saw {goal.identity}"
             return progress.model_copy(update={"last": last}), Look(after=POLL)
         case Saw(reading=reading, began=began) if reading.satisfies(goal.desired) and (asked is None or began >= asked):
-            return progress, Done(evidence=_evidence(goal, reading, began, asked), changed=True)
+            answered = progress.phase is Phase.READING_BACK
+            return progress, Done(evidence=_evidence(goal, reading, began, asked), changed=True, answered=answered)
         case Saw(reading=reading, began=began) if _did_not_happen(progress, reading, began):
             still = reading.state(goal.desired.kind)
             return progress, Unknown(why=f"{progress.doubt}; {still} is still read {GIVE_UP:g}s later")

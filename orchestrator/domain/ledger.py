@@ -145,7 +145,8 @@ def enter(record: GroupRecord, request: Request, plan: str) -> GroupRecord | str
 
 
 def close_attempt(record: GroupRecord, attempt: Attempt, outcome: Outcome) -> GroupRecord:
-    """The attempt has ended. Only its own definite answer closes its doubt; an Unknown stays one.
+    """The attempt has ended. Only its own definite answer closes its doubt; an Unknown stays one, and so does a request
+    without an answer, whatever was read afterwards.
 
     An attempt that sent nothing itself may have found what an earlier one, whose worker was lost, has done.
     """
@@ -155,6 +156,8 @@ def close_attempt(record: GroupRecord, attempt: Attempt, outcome: Outcome) -> Gr
     if mine is None:
         found = _requested(record, outcome) if isinstance(outcome, Done) else None
         return record.model_copy(update=_done(record, found)) if found else record
+    if isinstance(outcome, Done) and not outcome.answered:
+        return record.model_copy(update=_done(record, mine))
     update: dict[str, object] = {"doubts": tuple(d for d in record.doubts if d.attempt != attempt)}
     if isinstance(outcome, Done):
         update |= _done(record, mine)
@@ -224,7 +227,8 @@ def conflict(record: GroupRecord, want: Want) -> str | None:
         same_component = doubt.want.component == want.component
         elsewhere = doubt.want.site != want.site
         # Where a standby is promoted, whatever acts at another site has to be down, not this component alone.
-        opposite = doubt.want.activates and elsewhere and (same_component or _promotes(want))
+        promoted = _promotes(want) or _promotes(doubt.want)
+        opposite = doubt.want.activates and elsewhere and (same_component or promoted)
         pulled_away = doubt.want.deactivates and not elsewhere and same_component and _promotes(want)
         if want.activates and (opposite or pulled_away):
             return f"{want} is not safe: {doubt.want} was requested by {doubt.attempt} and may still take effect"

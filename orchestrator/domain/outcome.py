@@ -11,11 +11,16 @@ from orchestrator.domain.world import Evidence
 
 
 class Done(Frozen):
-    """The wanted state was read back."""
+    """The wanted state was read back.
+
+    Not `answered`: the request was never answered, so what was read may be the work of another one, and this may still
+    be on its way.
+    """
 
     kind: Literal["done"] = "done"
     evidence: Evidence
     changed: bool
+    answered: bool = True
 
 
 class Refused(Frozen):

@@ -47,6 +47,7 @@ class ResourceSpec(Frozen):
     credentials: str | None = None
     late_effect: float | None = None
     compare_and_set: bool = False
+    stale_reads: bool = False
 
     @property
     def key(self) -> str:

@@ -128,6 +128,7 @@ RESOURCES: tuple[ResourceType, ...] = (
         serves="machine",
         adapter="providers.aws.ec2_instance:Ec2Instance",
         late_effect=SIGNATURE_LIFETIME,  # a stop that was accepted is seen as `stopping`, which is no settled state
+        stale_reads=True,  # docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html
         place=InstancePlace,
         by_hand=_INSTANCE_BY_HAND,
         selectors=frozenset({"aws"}),
@@ -142,6 +143,7 @@ RESOURCES: tuple[ResourceType, ...] = (
         selectors=frozenset({"aws"}),
         shared=True,
         late_effect=SIGNATURE_LIFETIME,
+        stale_reads=True,
     ),
     ResourceType(
         name="aws.route53_record",

@@ -107,5 +107,6 @@ RESOURCES: tuple[ResourceType, ...] = (
         ),
         # A controller may carry out a request after its answer was lost; no agent declares a bound.
         late_effect=LATE_EFFECT,
+        stale_reads=True,  # a controller may answer from a sensor that it has read a while ago
     ),
 )

@@ -13,8 +13,14 @@ def states_on_the_way(now: Rehearsal) -> Iterator[Rehearsal]:
     """The rehearsal after each move of its first execution."""
     yield now
     while not now.state.finish:
-        now = after(now, next(moves(now, unusual=False)))
+        now = after(now, next(moves(now, unusual=True)))
         yield now
+
+
+def going_on(now: Rehearsal, words: str) -> Rehearsal:
+    """The rehearsal after the one move that is told with these words."""
+    (move,) = [move for move in moves(now, unusual=True) if words in str(move)]
+    return after(now, move)
 
 
 def ended(now: Rehearsal) -> Rehearsal:

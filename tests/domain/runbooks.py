@@ -80,6 +80,21 @@ gates:
 """
 """Two writers that need each other's order, two fence methods each, and a gate before the promotion."""
 
+BARE = SHOP[: SHOP.index("  app:")].replace("runbook: shop", "runbook: bare")
+"""One writer and nothing else."""
+
+MACHINE = f"""
+runbook: machine
+{_SITES}
+components:
+  app:
+    type: vm
+    at:
+      left: {{fence: [{_fence(3, "fence_ipmilan")}]}}
+      right: {{fence: [{_fence(4, "fence_ipmilan")}]}}
+"""
+"""One machine that acts, and no data."""
+
 
 def demo() -> Runbook:
     """The demo's own runbook."""

@@ -24,7 +24,7 @@ def vouched(now: Rehearsal) -> Rehearsal:
 def test_people_who_vouch_for_a_primary_that_lives_are_contradicted_by_it() -> None:
     """I2"""
     waiting = waiting_on_the_fence()
-    healed = replace(waiting, world=replace(waiting.world, cut=frozenset(), severed=False))
+    healed = waiting._replace(world=replace(waiting.world, cut=frozenset(), severed=False))
     now = vouched(healed)
     assert now.state.waiting
     assert "left is alive: it streams to the standby and says so itself (I2)" in now.state.waiting.why

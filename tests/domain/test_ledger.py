@@ -173,12 +173,13 @@ class TestCollisions:
     def test_a_request_collides_with_exactly_these_doubts(
         self, doubt: int, wanted: int, component: str, site: str
     ) -> None:
-        """Two sites made writable; a promotion while anything else of the group may come up at the other site; and a
-        promotion where a cut at the same site may still come."""
+        """Two sites made writable; a promotion while anything else of the group may come up at the other site, or the
+        other way round; and a promotion where a cut at the same site may still come."""
         before = record(doubts=(request(wanted=want(self.STATES[doubt])),))
         found = ledger.conflict(before, want(self.STATES[wanted], site, component, "any"))
         same = component == "db"
-        both_act = doubt in self.ACTIVE and wanted in self.ACTIVE and site == "b" and (same or wanted == 2)
+        promoted = 2 in (wanted, doubt)
+        both_act = doubt in self.ACTIVE and wanted in self.ACTIVE and site == "b" and (same or promoted)
         cut_behind_a_promotion = same and doubt in self.INACTIVE and wanted == 2 and site == "a"
         assert bool(found) == (both_act or cut_behind_a_promotion)
 

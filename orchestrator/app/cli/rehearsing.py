@@ -24,9 +24,9 @@ def rehearse(
 ) -> ExitCode:
     """Check a runbook in a model of the world, under every placement of up to so many faults.
 
-    Runs the same engine that runs in an emergency. A fault is a look that sees nothing, a request that is lost or that
-    takes effect later, a worker that is lost, a site that crashes, is cut off or returns, a human who interferes, a
-    terminated execution.
+    Runs the same engine that runs in an emergency, call by call. A fault is a look that sees nothing or what was
+    before, a guard that cannot reach the journal, a request that is rejected, lost or takes effect later, a worker
+    that is lost or freezes, a site that dies, is cut off or comes back, a human who interferes, a terminated execution.
 
     Parameters
     ----------
@@ -51,6 +51,6 @@ def rehearse(
         except Counterexample as counterexample:
             broken = True
             view.broken(scenario, counterexample)
-        say(f"{scenario.name}, source {scenario.start}: {time.perf_counter() - began:.1f} s")
+        say(f"{scenario}: {time.perf_counter() - began:.1f} s")
     data({"json": view.json, "markdown": view.markdown, "text": view.text}[output]())
     return ExitCode.FINDINGS if broken else ExitCode.DONE

@@ -83,18 +83,19 @@ def _forward(plan: Plan, state: ExecutionState) -> tuple[Action, ...]:
             actions.append(look_for(state, step))
         else:
             number += 1
-            actions.append(_perform(state, step, number))
+            actions.append(_perform(plan, state, step, number))
     return tuple(actions)
 
 
-def _perform(state: ExecutionState, step: Step, number: int) -> Perform:
+def _perform(plan: Plan, state: ExecutionState, step: Step, number: int) -> Perform:
     method = state.steps[step.id].method
     want = step.wants[method]
+    believed = step.kind not in NEVER_ALREADY_THERE and not plan.resources[want.resource].stale_reads
     through = f" through {want.resource.partition(':')[2]}" if len(step.wants) > 1 else ""
     return Perform(
         attempt=Attempt(epoch=state.record.epoch, step=step.id, method=method, n=number),
         want=want,
-        may_be_there=step.kind not in NEVER_ALREADY_THERE,
+        may_be_there=believed,
         **_seen(state, want),
         timeout=step.timeout,
         patience=step.patience,

@@ -1,192 +1,291 @@
-"""Attempts on the model world: what a worker does with an order, well or badly, at once or late."""
+"""Attempts on the model world, call by call: what a worker does with an order, well or badly, at once or late.
+
+It does what `orchestrator.runtime.effect` does with threads and a journal: look, pass the guard, request, read back,
+answer. A worker may be lost, or freeze, between any two of these, and what it was about to do may still come.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import NamedTuple
 
 from orchestrator.domain import ledger
 from orchestrator.domain.ensure import (
     Accepted,
     Blind,
-    Call,
-    Change,
-    Goal,
     InDoubt,
-    Look,
     NotSent,
-    Progress,
+    Phase,
     Reply,
     Saw,
     TimeUp,
     ensure_next,
 )
 from orchestrator.domain.errors import ProviderError
-from orchestrator.domain.ledger import Request
-from orchestrator.domain.outcome import Failed, Outcome, Refused, Unknown
-from orchestrator.domain.rehearsal.driving import Promotion, Rehearsal, Sent, flown, folded, sent_by
-from orchestrator.domain.rehearsal.model import World, changed, observe
-from orchestrator.domain.state import Ended, Perform
+from orchestrator.domain.ledger import GroupRecord, Request
+from orchestrator.domain.outcome import Done, Failed, Outcome, Refused, Unknown
+from orchestrator.domain.rehearsal.driving import Overwritten, Promotion, Rehearsal, Try, told
+from orchestrator.domain.rehearsal.model import World, changed, observe, stale
+from orchestrator.domain.state import Ended
 from orchestrator.domain.world import Reading, Role
+
+LOOKS = 3
+"""How often one attempt looks before its time is up: once before the request and twice after it."""
 
 
 class Fault(StrEnum):
-    """What can go wrong with one attempt."""
+    """What can go wrong with one call of an attempt."""
 
     NONE = "goes well"
-    BLIND = "the first look sees nothing"
-    NO_EFFECT = "the request is rejected"
+    # a look
+    BLIND = "sees nothing, and time is up"
+    STALE = "sees what was a moment ago"
+    UNLATCHED = "reads it back, but not latched"
+    HEARSAY = "reads it back, but not by an authority"
+    # the guard
+    NO_JOURNAL = "cannot reach the journal and lets nothing through"
+    WRITTEN = "writes the journal, never learns of it, and lets nothing through"
+    # the request
+    REJECTED = "is rejected"
     UNANSWERED = "takes effect, the answer is lost"
-    LATE = "the answer is lost, the effect comes later"
-    LOST_EARLY = "the worker is lost before its guard"
-    LOST_AFTER = "the worker is lost after the effect"
-    LOST_LATE = "the worker is lost, the effect comes later"
-    UNLATCHED = "read back, but not latched"
-    HEARSAY = "read back, but not by an authority"
+    LATE = "is accepted, and takes effect later or never"
+    LATE_UNANSWERED = "gets no answer, and takes effect later or never"
+    # the answer
+    NOT_KEPT = "is heard, but cannot be written to the journal"
 
 
-EARLY = frozenset({Fault.BLIND, Fault.LOST_EARLY})
-LOST = frozenset({Fault.LOST_EARLY, Fault.LOST_AFTER, Fault.LOST_LATE})
-DELAYED = frozenset({Fault.LATE, Fault.LOST_LATE})
+FAULTS: dict[str, tuple[Fault, ...]] = {
+    "look": (Fault.BLIND, Fault.STALE, Fault.UNLATCHED, Fault.HEARSAY),
+    "guard": (Fault.NO_JOURNAL, Fault.WRITTEN),
+    "request": (Fault.REJECTED, Fault.UNANSWERED, Fault.LATE, Fault.LATE_UNANSWERED),
+    "answer": (Fault.NOT_KEPT,),
+}
+"""The faults of each call."""
 
 
-@dataclass
-class Worker:
-    """One attempt on the model world: what `orchestrator.runtime.effect` does with threads and a journal."""
-
-    now: Rehearsal
-    sent: Sent
-    fault: Fault
-
-    def run(self) -> tuple[Rehearsal, Outcome]:
-        """What is the case afterwards, and how the attempt ended."""
-        if self.fault is Fault.LOST_EARLY:
-            zombies = (*self.now.zombies, self.sent)
-            return replace(self.now, zombies=zombies), Unknown(why="the worker went silent", lost=True)
-        if not self.order.first:
-            found = ledger.claim(self.now.journal, self.order.attempt, self.order.want.resource)
-            if isinstance(found, str):
-                return self.now, Refused(why=found)
-            self.now = replace(self.now, journal=found)
-        outcome = self._ensured()
-        if self.fault in LOST:
-            return self.now, Unknown(why="the worker went silent", lost=True)
-        journal = ledger.close_attempt(self.now.journal, self.order.attempt, outcome)
-        return replace(self.now, journal=journal), outcome
-
-    def _ensured(self) -> Outcome:
-        goal = Goal(
-            resource=self.order.want.resource,
-            desired=self.order.want.desired,
-            may_be_there=self.order.may_be_there,
-            identity=self.order.identity,
-            patience=0.0,
-        )
-        progress, call, seen = Progress(goal=goal), Look(), None
-        said: Call | Outcome = call
-        looks = 0
-        while isinstance(said, Look | Change):
-            if isinstance(said, Change):
-                assert seen is not None  # noqa: S101 -- the table looks before it changes
-                reply = self._change(seen)
-            else:
-                looks += 1
-                reply = self._look(looks) if looks <= 3 else TimeUp()
-                seen = reply.reading if isinstance(reply, Saw) else seen
-            progress, said = ensure_next(progress, reply)
-        return said
-
-    def _look(self, looks: int) -> Reply:
-        blind = self.fault is Fault.BLIND if looks == 1 else self.fault in (Fault.UNANSWERED, *DELAYED)
-        if blind:
-            return Blind(why="injected", lasting=True, elapsed=1.0)
-        try:
-            reading = observe(self.now.world, self.sent.spec)
-        except ProviderError as error:
-            return Blind(why=str(error), lasting=True, elapsed=1.0)
-        if self.fault is Fault.UNLATCHED:
-            reading = reading.model_copy(update={"latched": False})
-        if self.fault is Fault.HEARSAY:
-            reading = reading.model_copy(update={"authoritative": False})
-        return Saw(reading=reading, began=self.now.world.clock, elapsed=1.0)
-
-    def _change(self, seen: Reading) -> Reply:
-        order, at = self.order, self.now.world.clock
-        try:
-            after = changed(self.now.world, self.sent.spec, order.want.desired)
-        except ProviderError as error:
-            return NotSent(why=str(error), refused=False)
-        before = order.before or seen.state(order.want.desired.kind)
-        request = Request(attempt=order.attempt, want=order.want, before=before, at=at)
-        found = ledger.enter(self.now.journal, request, self.sent.mission.digest)
-        if isinstance(found, str):
-            return NotSent(why=found, refused=True)
-        self.now = replace(self.now, journal=found, sent=(*self.now.sent, self.sent))
-        if self.fault is Fault.NO_EFFECT:
-            return NotSent(why="injected: rejected", refused=False)
-        if self.fault in DELAYED:
-            self.now = replace(self.now, late=(*self.now.late, replace(self.sent, at=at)))
-            return InDoubt(why="injected: no answer", at=at)
-        self.now = effected(self.now, self.sent, after)
-        return InDoubt(why="injected: no answer", at=at) if self.fault is Fault.UNANSWERED else Accepted(at=at)
-
-    @property
-    def order(self) -> Perform:
-        """The attempt."""
-        return self.sent.order
+def possible(now: Rehearsal, attempt: Try, fault: Fault) -> bool:
+    """True where the fault would make a difference to the attempt's next call."""
+    reading_back = attempt.progress.phase is not Phase.LOOKING
+    match fault:
+        case Fault.STALE:
+            # After a request every reading that was begun before it is stale, whatever the type.
+            lags = reading_back or attempt.spec.stale_reads
+            return lags and now.memory.of(_differs, now.world, attempt)
+        case Fault.UNLATCHED | Fault.HEARSAY:
+            order = attempt.order.attempt
+            return reading_back and not order.undo and attempt.mission.plan.step(order.step).needs_latch
+    return True
 
 
-def performed(now: Rehearsal, order: Perform, fault: Fault) -> Rehearsal:
-    """The attempt's answer, after whatever happened."""
-    now, outcome = Worker(flown(now, order), sent_by(now, order), fault).run()
-    if isinstance(outcome, Failed | Refused):
-        now = replace(now, promoting=now.promoting - {order.attempt})
-    return folded(now, Ended(attempt=order.attempt, outcome=outcome, at=now.world.clock))
-
-
-def own(now: Rehearsal, sent: Sent) -> bool:
-    """True for an attempt of the execution that runs, not of one before it."""
-    return now.state.claimed and sent.order.attempt.epoch == now.state.record.epoch
-
-
-def woken(now: Rehearsal, zombie: Sent) -> Rehearsal:
-    """A worker that was thought lost goes on at its guard; nobody hears its answer."""
-    zombies = list(now.zombies)
-    zombies.remove(zombie)
-    return Worker(_touched(replace(now, zombies=tuple(zombies)), zombie), zombie, Fault.NONE).run()[0]
-
-
-def may_land(now: Rehearsal, late: Sent) -> bool:
-    """True while a late request may still take effect: within the lateness that its resource type declares."""
-    bound = late.spec.late_effect
-    return bound is None or now.world.clock <= late.at + bound
-
-
-def landed(now: Rehearsal, late: Sent) -> Rehearsal:
-    """A late request takes effect, where it still can."""
-    rest = list(now.late)
-    rest.remove(late)
-    now = _touched(replace(now, late=tuple(rest)), late)
+def _differs(world: World, attempt: Try) -> bool:
     try:
-        after = changed(now.world, late.spec, late.order.want.desired)
+        return stale(world, attempt.spec) is not None
     except ProviderError:
+        return False
+
+
+def called(now: Rehearsal, attempt: Try, fault: Fault = Fault.NONE) -> tuple[Rehearsal, Try]:
+    """The attempt after its next call, but for its answer."""
+    of = now.memory.of
+    match attempt.place:
+        case "look":
+            journal, attempt = of(_look, now.journal, now.world, attempt, fault)
+            first = attempt.looks == 1 and not attempt.order.first
+            now = _taken(now, attempt)._replace(journal=journal)
+            return revoked(now) if first else now, attempt
+        case "guard":
+            journal, attempt = of(_guard, now.journal, now.world, attempt, fault)
+            return now._replace(journal=journal), attempt
+    effect = of(_request, now.world, attempt, fault)
+    if effect.late:
+        now = now._replace(strays=(*now.strays, effect.late))
+    return effected(now, attempt, effect.world), effect.attempt
+
+
+def _taken(now: Rehearsal, attempt: Try) -> Rehearsal:
+    """An accepted request whose wanted state was read back afterwards has been taken: it does not come later as well.
+    One that got no answer may."""
+    if attempt.progress.phase is not Phase.READING_BACK or not isinstance(attempt.call, Done):
         return now
-    return effected(now, late, after)
+    name = attempt.order.attempt
+    left = tuple(stray for stray in now.strays if not (stray.adrift and stray.order.attempt == name))
+    return now._replace(strays=left)
 
 
-def _touched(now: Rehearsal, sent: Sent) -> Rehearsal:
-    """What another execution's attempt changes now is no matter of this one's end."""
-    return now if own(now, sent) else replace(now, disturbed=now.disturbed | {sent.spec.site or sent.spec.id})
+def _look(journal: GroupRecord, world: World, attempt: Try, fault: Fault) -> tuple[GroupRecord, Try]:
+    order = attempt.order
+    if not attempt.looks and not order.first:
+        claimed = ledger.claim(journal, order.attempt, order.want.resource)
+        if isinstance(claimed, str):
+            return journal, attempt._replace(call=Refused(why=claimed))
+        journal = claimed
+    reply = _seen(world, attempt, fault)
+    seen = reply.reading if isinstance(reply, Saw) else attempt.seen
+    attempt = _after(attempt._replace(seen=seen, looks=attempt.looks + 1), reply)
+    if attempt.place == "look" and (fault is Fault.BLIND or attempt.looks == LOOKS):
+        attempt = _after(attempt, TimeUp())
+    return journal, attempt
 
 
-def effected(now: Rehearsal, sent: Sent, after: World) -> Rehearsal:
-    """The world changed. A standby that was promoted is the lawful primary from now on."""
-    before, want, now = now.world, sent.order.want, replace(now, world=after)
+def _seen(world: World, attempt: Try, fault: Fault) -> Reply:
+    if fault is Fault.BLIND:
+        return Blind(why="no answer", lasting=True, elapsed=1.0)
+    began = world.clock
+    reading: Reading | None
+    try:
+        reading = observe(world, attempt.spec)
+    except ProviderError as error:
+        return Blind(why=str(error), lasting=True, elapsed=1.0)
+    match fault:
+        case Fault.STALE:
+            reading, began = stale(world, attempt.spec), began - 1.0
+            assert reading is not None  # noqa: S101 -- see `possible`
+        case Fault.UNLATCHED:
+            reading = reading.model_copy(update={"latched": False})
+        case Fault.HEARSAY:
+            reading = reading.model_copy(update={"authoritative": False})
+    return Saw(reading=reading, began=began, elapsed=1.0)
+
+
+def _after(attempt: Try, reply: Reply) -> Try:
+    progress, call = ensure_next(attempt.progress, reply)
+    return attempt._replace(progress=progress, call=call)
+
+
+def _guard(journal: GroupRecord, world: World, attempt: Try, fault: Fault) -> tuple[GroupRecord, Try]:
+    order, seen = attempt.order, attempt.seen
+    if fault is Fault.NO_JOURNAL:
+        return journal, _after(attempt, NotSent(why="the guard cannot read the journal", refused=True))
+    before = order.before or (seen.state(order.want.desired.kind) if seen else None)
+    request = Request(attempt=order.attempt, want=order.want, before=before, at=world.clock)
+    entered = ledger.enter(journal, request, attempt.mission.digest)
+    if isinstance(entered, str):
+        return journal, _after(attempt, NotSent(why=entered, refused=True))
+    if fault is Fault.WRITTEN:
+        return entered, _after(attempt, NotSent(why="the guard cannot read the journal", refused=True))
+    return entered, attempt._replace(let_through=world.clock)
+
+
+class _Effect(NamedTuple):
+    """What a request did: the world, the attempt with its reply, and what is still on its way."""
+
+    world: World
+    attempt: Try
+    late: Try | None = None
+
+
+def _request(world: World, attempt: Try, fault: Fault) -> _Effect:
+    at = world.clock
+    if fault is Fault.REJECTED:
+        return _Effect(world, _after(attempt, NotSent(why="rejected", refused=False)))
+    doubt, accepted = InDoubt(why="no answer", at=at), Accepted(at=at)
+    if fault in (Fault.LATE, Fault.LATE_UNANSWERED):
+        reply = accepted if fault is Fault.LATE else doubt
+        return _Effect(world, _after(attempt, reply), attempt._replace(adrift=True))
+    then = landed(world, attempt)
+    if isinstance(then, str):
+        return _Effect(world, _after(attempt, NotSent(why=then, refused=False)))
+    return _Effect(then, _after(attempt, doubt if fault is Fault.UNANSWERED else accepted))
+
+
+def landed(world: World, attempt: Try) -> World | str:
+    """The world after the request took effect, or why it surely cannot."""
+    try:
+        return changed(world, attempt.spec, attempt.order.want.desired, attempt.seen)
+    except ProviderError as error:
+        return str(error)
+
+
+def effected(now: Rehearsal, attempt: Try, after: World) -> Rehearsal:
+    """The request was made. A standby that was promoted by it is the lawful primary from now on."""
+    before, want = now.world, attempt.order.want
+    now = now._replace(world=after, happened=(*now.happened, attempt))
+    was = before.shared.get(want.resource)
+    if was != after.shared.get(want.resource) and attempt.seen and was not in attempt.seen.states:
+        return now._replace(happened=(*now.happened, Overwritten(want.resource)))
     if want.desired != Role(role="primary") or want.site is None:
         return now
-    if before.servers[want.component, want.site].role != "standby":
+    place = want.component, want.site
+    if before.servers[place].role != "standby" or after.servers[place].role != "primary":
         return now
-    old, new = now.lawful[want.component], before.servers[want.component, want.site]
+    old, new = now.past.lawful[want.component], before.servers[place]
     lost = max(0, before.servers[want.component, old].log - new.log) / 10 if old != want.site else 0.0
-    promotion = Promotion(want.component, want.site, lost, sent.accepted)
-    return replace(now, lawful={**now.lawful, want.component: want.site}, promotions=(*now.promotions, promotion))
+    promotion = Promotion(want.component, want.site, lost, attempt.accepted)
+    now = now.since(lawful={**now.past.lawful, want.component: want.site})
+    return now._replace(happened=(*now.happened, promotion))
+
+
+# Answers
+
+
+def answered(now: Rehearsal, attempt: Try, kept: bool = True) -> Rehearsal:
+    """The attempt has ended as it says. Not `kept`: the journal does not learn of it."""
+    outcome = attempt.call
+    assert isinstance(outcome, Done | Refused | Failed | Unknown)  # noqa: S101 -- its calls are over
+    if kept:
+        now = now._replace(journal=now.memory.of(ledger.close_attempt, now.journal, attempt.order.attempt, outcome))
+    if isinstance(outcome, Failed | Refused):
+        now = now._replace(promoting=now.promoting - {attempt.order.attempt})
+    return told(now, _ended, attempt, outcome, now.world.clock)
+
+
+def lost(now: Rehearsal, attempt: Try) -> Rehearsal:
+    """The worker went silent; what it was about to do may still come."""
+    return told(now, _ended, attempt, Unknown(why="the worker went silent", lost=True), now.world.clock)
+
+
+def _ended(attempt: Try, outcome: Outcome, at: float) -> Ended:
+    return Ended(attempt=attempt.order.attempt, outcome=outcome, at=at)
+
+
+# Strays
+
+
+def may_come(now: Rehearsal, stray: Try) -> bool:
+    """True where the stray's next call is still possible: a request within the lateness that its type declares."""
+    bound = stray.spec.late_effect
+    return stray.place != "request" or bound is None or now.world.clock <= (stray.let_through or 0.0) + bound
+
+
+def strayed(now: Rehearsal, stray: Try) -> Rehearsal:
+    """A worker that was thought lost has made one more call, or what was on its way has come; nobody hears of it."""
+    now = now._replace(strays=tuple(other for other in now.strays if other is not stray))
+    if stray.adrift:
+        then = now.memory.of(landed, now.world, stray)
+        return now if isinstance(then, str) else effected(_touched(now, stray), stray, then)
+    if stray.place == "request":
+        now = _touched(now, stray)
+    after = stray
+    if stray.place != "answer":
+        now, after = called(now, stray)
+    while after.looks > 1 and after.place == "look":
+        now, after = called(now, after)
+    if after.place == "answer":
+        return now._replace(journal=now.memory.of(ledger.close_attempt, now.journal, after.order.attempt, after.call))
+    return now._replace(strays=(*now.strays, after))
+
+
+def revoked(now: Rehearsal) -> Rehearsal:
+    """Strays that no guard will let through any more are gone: something newer has claimed what they want."""
+    left = tuple(stray for stray in now.strays if not now.memory.of(_hopeless, now.journal, stray))
+    return now._replace(strays=left)
+
+
+def _hopeless(journal: GroupRecord, stray: Try) -> bool:
+    """True where the guard refuses, and not because of a doubt, which may yet be closed."""
+    if stray.place not in ("look", "guard") or stray.looks > 1:
+        return False
+    request = Request(attempt=stray.order.attempt, want=stray.order.want, before=None, at=0.0)
+    return isinstance(ledger.enter(journal.model_copy(update={"doubts": ()}), request, stray.mission.digest), str)
+
+
+def _touched(now: Rehearsal, sent: Try) -> Rehearsal:
+    """What another execution's attempt changes now is no matter of this one's end."""
+    if own(now, sent):
+        return now
+    return now.since(disturbed=now.past.disturbed | {sent.spec.site or sent.spec.id})
+
+
+def own(now: Rehearsal, sent: Try) -> bool:
+    """True for an attempt of the execution that runs, not of one before it."""
+    return now.state.claimed and sent.order.attempt.epoch == now.state.record.epoch

@@ -1,4 +1,4 @@
-"""Runs plans against the model world, driven by the real engine, ledger and `ensure`, one move at a time.
+"""Runs plans against the model world, driven by the real engine, ledger and `ensure`, one call at a time.
 
 A `Rehearsal` is a value: every move makes a new one, so that all placements of faults can be tried from each state.
 What a real driver does with threads, a journal and Temporal is done here by moves in an order that the caller chooses.
@@ -6,35 +6,30 @@ What a real driver does with threads, a journal and Temporal is done here by mov
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
-from orchestrator.domain import ledger
-from orchestrator.domain.engine import start
+from orchestrator.domain import barrier, ledger
+from orchestrator.domain.engine import fold, next_actions, start
 from orchestrator.domain.engine.driving import announced, once
-from orchestrator.domain.errors import ProviderError
+from orchestrator.domain.ensure import Call, Change, Goal, Look, Progress
 from orchestrator.domain.ledger import Attempt, Execution, GroupRecord
+from orchestrator.domain.outcome import Outcome
 from orchestrator.domain.plan import Plan, ResourceSpec
-from orchestrator.domain.rehearsal.folding import NOT_FOLDED, Memory
-from orchestrator.domain.rehearsal.model import World, observe, ticked
+from orchestrator.domain.rehearsal.memory import Memory, Whole
+from orchestrator.domain.rehearsal.model import START, Place, World, rebased
 from orchestrator.domain.state import (
     Action,
     Check,
-    Checked,
     Claim,
-    Claimed,
-    ClaimRefused,
     End,
     Event,
     ExecutionState,
-    Looked,
     LookFor,
     Perform,
-    ReadError,
     StartTimer,
-    met,
 )
 from orchestrator.domain.world import Reading, Role
 
@@ -47,17 +42,21 @@ class Broken(AssertionError):
         self.move = move
 
 
-@dataclass(frozen=True)
-class Mission:
-    """One execution to start: the plan, and the loss that a human accepts by name."""
+@dataclass(frozen=True, eq=False)
+class Mission(Whole):
+    """One execution to start: the plan, the loss that a human accepts by name, and what may be started after it.
+
+    `reactions`: what humans answer when it waits for them, in turn; then they let its deadline pass.
+    """
 
     plan: Plan
     max_loss: str | None = None
-    memory: Memory = field(default_factory=Memory, compare=False, repr=False, metadata=NOT_FOLDED)
+    then: tuple[Mission, ...] = ()
+    reactions: tuple[str, ...] = ("retry", "abort")
 
     @cached_property
     def digest(self) -> str:
-        """The plan's, made once: it is asked for at every move."""
+        """The plan's, made once: it is asked for at every request."""
         return self.plan.digest
 
     @property
@@ -65,29 +64,49 @@ class Mission:
         """What an approval names."""
         return self.digest[:12]
 
+    def __str__(self) -> str:
+        return f"{self.plan.mode} to {self.plan.target}"
 
-@dataclass(frozen=True)
-class Sent:
-    """An attempt. `accepted`: the loss in seconds that was allowed when it was handed out; `at`: when it was sent."""
 
-    order: Perform
+Next = Literal["look", "guard", "request", "answer"]
+
+
+class Try(NamedTuple):
+    """An attempt under way, between two calls: the next is `call`, or `outcome` says how it ended.
+
+    `accepted`: the loss in seconds that was allowed when it was handed out. `seen`: the last reading. `looks`: how many
+    were made. `let_through`: when its guard let it through. `adrift`: nobody works at it any more, but its request is
+    on its way.
+    """
+
     mission: Mission
+    order: Perform
     accepted: float
-    at: float = 0.0
+    progress: Progress
+    call: Call | Outcome
+    seen: Reading | None = None
+    looks: int = 0
+    let_through: float | None = None
+    adrift: bool = False
 
     @property
-    def plan(self) -> Plan:
-        """The plan that it belongs to."""
-        return self.mission.plan
+    def place(self) -> Next:
+        """Which call is next."""
+        if isinstance(self.call, Change):
+            return "guard" if self.let_through is None else "request"
+        return "look" if isinstance(self.call, Look) else "answer"
 
     @property
     def spec(self) -> ResourceSpec:
         """The resource that it is about."""
-        return self.plan.resources[self.order.want.resource]
+        return self.mission.plan.resources[self.order.want.resource]
 
 
-@dataclass(frozen=True)
-class Promotion:
+Flight = Try | Check | LookFor | Claim
+"""What was begun and has not answered."""
+
+
+class Promotion(NamedTuple):
     """A standby became writable, and commits of `lost` seconds went with the old primary; `accepted` were allowed."""
 
     component: str
@@ -96,133 +115,206 @@ class Promotion:
     accepted: float
 
 
-@dataclass(frozen=True)
-class Rehearsal:
-    """The world, the journal, and one execution under way.
+class Overwritten(NamedTuple):
+    """A request took effect on a shared resource that was no longer what it was based on."""
 
-    found: the ledger as the execution found it. flights: actions that were begun and have not answered.
-    zombies: attempts whose worker was lost before the guard and may come back. late: requests that take effect later.
-    sent: every request that passed its guard, in order. promotions: every promotion that took effect.
-    lawful: component to the one site that may be writable.
-    promoting: promotion attempts that were issued and have not surely failed. origins: the world when the execution
-    began, and when those began that left something unfinished. disturbed: sites and shared resources that something
-    else has changed.
+    resource: str
+
+
+class Past(NamedTuple):
+    """What outlives an execution.
+
+    number: of the execution. lawful: component to the one site that may be writable. origin: what was the case when the
+    execution began, and when those began that left something unfinished. disturbed: sites and shared resources that
+    something else has changed. reactions: how humans will react when the execution waits for them, in turn.
     """
 
-    missions: tuple[Mission, ...] = field(metadata=NOT_FOLDED)
+    number: int
+    lawful: Mapping[str, str]
+    origin: frozenset[tuple[Place | str, str]]
+    disturbed: frozenset[str] = frozenset()
+    reactions: tuple[str, ...] = ()
+
+
+class Rehearsal(NamedTuple):
+    """The world, the journal, and one execution under way.
+
+    flights: what was begun and has not answered. strays: attempts whose answer nobody hears any more, and that may go
+    on at any time: of workers that were lost, or frozen, or of executions that were terminated.
+    promoting: promotion attempts that were issued and have not surely failed.
+    The last three are no part of the state: what made it, what the last move did, and the last event.
+    """
+
+    mission: Mission
     world: World
     journal: GroupRecord
     state: ExecutionState
-    found: GroupRecord
-    origins: tuple[World, ...]
-    lawful: Mapping[str, str]
-    flights: tuple[Action, ...] = ()
-    timers: tuple[StartTimer, ...] = ()
-    begun: frozenset[str] = frozenset()
-    zombies: tuple[Sent, ...] = ()
-    late: tuple[Sent, ...] = ()
-    sent: tuple[Sent, ...] = field(default=(), metadata=NOT_FOLDED)
-    promotions: tuple[Promotion, ...] = field(default=(), metadata=NOT_FOLDED)
-    promoting: frozenset[Attempt] = frozenset()
-    disturbed: frozenset[str] = frozenset()
-    number: int = 1
-    reactions: tuple[str, ...] = ()
-    events: tuple[Event, ...] = field(default=(), metadata=NOT_FOLDED)
-
-    @property
-    def mission(self) -> Mission:
-        """The execution that runs."""
-        return self.missions[0]
+    flights: tuple[Flight, ...]
+    timers: tuple[StartTimer, ...]
+    begun: frozenset[str]
+    strays: tuple[Try, ...]
+    promoting: frozenset[Attempt]
+    past: Past
+    memory: Memory
+    happened: tuple[Try | Promotion | Overwritten, ...] = ()
+    newest: Event | None = None
 
     @property
     def plan(self) -> Plan:
         """The plan that runs."""
-        return self.missions[0].plan
+        return self.mission.plan
+
+    def key(self) -> object:
+        """The same for every equal state."""
+        numbers = self.memory.numbers
+        alone = (self.mission, self.world, self.journal, self.state, self.promoting, self.past)
+        return numbers(alone), numbers(self.flights), numbers(self.timers), numbers(self.strays), self.begun
+
+    def since(self, **changed: Any) -> Rehearsal:
+        """The same with another past."""
+        return self._replace(past=self.memory.same(self.past._replace(**changed)))
 
 
-def begin(
-    missions: tuple[Mission, ...], world: World, lawful: Mapping[str, str], reactions: tuple[str, ...] = ()
-) -> Rehearsal:
-    """The first execution just started, in a group that nobody has touched yet.
-
-    `reactions`: how humans react when an execution waits for them, in turn; then they let the deadline pass.
-    """
-    record = GroupRecord(group=missions[0].plan.group)
-    state = start(missions[0].plan, execution(missions[0], 1, world.clock), record)
-    return driven(Rehearsal(missions, world, record, state, record, (world,), lawful, reactions=reactions))
+def begin(mission: Mission, world: World, lawful: Mapping[str, str]) -> Rehearsal:
+    """The first execution just started, in a group that nobody has touched yet."""
+    journal = GroupRecord(group=mission.plan.group)
+    past = Past(1, lawful, world.facts(), reactions=mission.reactions)
+    return _begun_anew(mission, world, journal, (), past, Memory())
 
 
-def execution(mission: Mission, number: int, since: float) -> Execution:
-    """The `number`th execution of this rehearsal."""
-    plan = mission.plan
-    return Execution(
-        id=f"rehearsal-{number}", who="ann", plan=mission.digest, mode=plan.mode, target=plan.target, since=since
-    )
-
-
-def following(now: Rehearsal, finished: bool) -> Rehearsal:
+def following(now: Rehearsal, mission: Mission) -> Rehearsal:
     """The next execution just started; the one before ended, or was terminated and closed nothing."""
-    missions, number = now.missions[1:], now.number + 1
-    state = start(missions[0].plan, execution(missions[0], number, now.world.clock), now.journal)
-    left = () if finished else tuple(sent_by(now, f) for f in now.flights if isinstance(f, Perform))
-    clean = now.state.finish is not None and now.state.finish.end is not End.NEEDS_HUMAN
-    later = replace(
-        now, missions=missions, state=state, found=now.journal, flights=(), timers=(), begun=frozenset(), events=(),
-        number=number, promoting=frozenset(), zombies=(*now.zombies, *left),
-        disturbed=frozenset() if clean else now.disturbed,
-        origins=(now.world,) if clean else (*now.origins, now.world),
-    )  # fmt: skip
-    return driven(later)
+    finish = now.state.finish
+    world = now.memory.of(rebased, now.world, START)
+    earlier = START - now.world.clock
+    past = now.past._replace(number=now.past.number + 1, reactions=mission.reactions)
+    if finish and finish.end is not End.NEEDS_HUMAN:
+        past = past._replace(origin=world.facts(), disturbed=frozenset())
+    else:
+        past = past._replace(origin=past.origin | world.facts())
+    left = tuple(flight for flight in now.flights if isinstance(flight, Try))
+    strays = tuple(now.memory.of(_stray_since, stray, earlier) for stray in (*now.strays, *left))
+    journal = now.memory.of(_journal_since, now.journal, earlier)
+    return _begun_anew(mission, world, journal, strays, past, now.memory)
 
 
-def sent_by(now: Rehearsal, order: Perform) -> Sent:
-    """The attempt as the execution that runs hands it out. A switchover accepts no loss (I3)."""
-    given = [a.max_loss for a in now.state.approvals.values() if a.max_loss is not None]
-    accepted = max(given, default=now.plan.objectives.rpo)
-    return Sent(order, now.mission, 0.0 if now.plan.mode == "planned" else accepted)
+def _stray_since(stray: Try, by: float) -> Try:
+    let_through = stray.let_through + by if stray.let_through is not None else None
+    return stray._replace(let_through=let_through)
+
+
+def _journal_since(journal: GroupRecord, by: float) -> GroupRecord:
+    """The journal's times moved along with the clock: each execution begins at the same time, or no two of them, begun
+    after different waits, would ever be the same."""
+    moved = {
+        name: tuple(request.model_copy(update={"at": request.at + by}) for request in getattr(journal, name))
+        for name in ("doubts", "issued")
+    }
+    holder = journal.execution and journal.execution.model_copy(update={"since": START})
+    return journal.model_copy(update={**moved, "execution": holder})
+
+
+def _begun_anew(
+    mission: Mission, world: World, journal: GroupRecord, strays: tuple[Try, ...], past: Past, memory: Memory
+) -> Rehearsal:
+    past = memory.same(past)
+    state = memory.of(_started, mission, past.number, journal)
+    return driven(Rehearsal(mission, world, journal, state, (), (), frozenset(), strays, frozenset(), past, memory))
+
+
+def _started(mission: Mission, number: int, journal: GroupRecord) -> ExecutionState:
+    plan = mission.plan
+    execution = Execution(
+        id=f"rehearsal-{number}", who="ann", plan=mission.digest, mode=plan.mode, target=plan.target, since=START
+    )
+    return start(plan, execution, journal)
 
 
 # The driver
 
 
+def told(now: Rehearsal, event: Callable[..., Event], *given: object) -> Rehearsal:
+    """The event, made of these values, folded."""
+    return folded(now, now.memory.of(event, *given))
+
+
 def folded(now: Rehearsal, event: Event) -> Rehearsal:
     """The event folded; where it ends the execution, the journal is closed as the driver would."""
-    state = now.mission.memory.fold(now.plan, now.state, event)
+    state = now.memory.of(_fold, now.mission, now.state, event)
     journal = now.journal
-    if state.finish and not now.state.finish and state.claimed:
-        journal = ledger.close_execution(journal, state.record.epoch, state.finish.end is not End.NEEDS_HUMAN)
-    return replace(now, state=state, journal=journal, events=(*now.events, event))
+    if state.finish and not now.state.finish:
+        journal = now.memory.of(_closed, journal, state)
+    return now._replace(state=state, journal=journal, newest=event)
+
+
+def _fold(mission: Mission, state: ExecutionState, event: Event) -> ExecutionState:
+    return fold(mission.plan, state, event)
+
+
+def _closed(journal: GroupRecord, state: ExecutionState) -> GroupRecord:
+    if not state.claimed or state.finish is None:
+        return journal
+    return ledger.close_execution(journal, state.record.epoch, state.finish.end is not End.NEEDS_HUMAN)
 
 
 def driven(now: Rehearsal) -> Rehearsal:
     """Every action that the engine asks for begun."""
-    for action in now.mission.memory.next_actions(now.plan, now.state):
+    for action in now.memory.of(_next_actions, now.mission, now.state):
         now = _begun(now, action)
     return now
 
 
+def _next_actions(mission: Mission, state: ExecutionState) -> tuple[Action, ...]:
+    return tuple(next_actions(mission.plan, state))
+
+
 def _begun(now: Rehearsal, action: Action) -> Rehearsal:
-    name, event, step = once(action), announced(action, now.world.clock), step_of(action)
+    name = once(action)
     if name in now.begun:
         return now
     if name:
-        now = replace(now, begun=now.begun | {name})
-    if any(step and step_of(flight) == step for flight in now.flights):
+        now = now._replace(begun=now.begun | {name})
+    if isinstance(action, StartTimer):
+        return now._replace(timers=(*now.timers, action))
+    step = step_of(action)
+    if step and any(step_of(flight) == step for flight in now.flights):
         raise Broken(f"{step} is begun while it runs")
+    flight: Flight = (
+        action if not isinstance(action, Perform) else now.memory.of(_tried, now.mission, now.state, action)
+    )
     if isinstance(action, Perform):
         now = _promised(now, action)
-    if event:
-        now = folded(now, event)
-    if isinstance(action, StartTimer):
-        return replace(now, timers=(*now.timers, action))
-    return replace(now, flights=(*now.flights, action))
+    if not isinstance(action, Claim):
+        now = told(now, _announced, action, now.world.clock)
+    return now._replace(flights=(*now.flights, flight))
 
 
-def step_of(action: Action) -> str | None:
+def _announced(action: Action, at: float) -> Event:
+    event = announced(action, at)
+    assert event is not None  # noqa: S101 -- a claim and a timer are not announced
+    return event
+
+
+def _tried(mission: Mission, state: ExecutionState, order: Perform) -> Try:
+    """The attempt as the execution hands it out. A switchover accepts no loss (I3)."""
+    accepted = 0.0 if mission.plan.mode == "planned" else barrier.accepted_loss(mission.plan, state)
+    goal = Goal(
+        resource=order.want.resource,
+        desired=order.want.desired,
+        may_be_there=order.may_be_there,
+        identity=order.identity,
+        patience=0.0,
+    )
+    return Try(mission, order, accepted, Progress(goal=goal), Look())
+
+
+def step_of(flight: Flight | Action) -> str | None:
     """The step that an action is about."""
-    match action:
+    match flight:
         case Check(step=step) | LookFor(step=step):
             return step
+        case Try(order=order):
+            return order.attempt.step
         case Perform(attempt=attempt):
             return attempt.step
     return None
@@ -233,59 +325,5 @@ def _promised(now: Rehearsal, action: Perform) -> Rehearsal:
     if action.want.activates and action.want.site == now.plan.source and now.promoting:
         raise Broken(f"I8: {action.want} is issued although {now.promoting} may take effect")
     if action.want.desired == Role(role="primary") and not action.attempt.undo:
-        return replace(now, promoting=now.promoting | {action.attempt})
+        return now._replace(promoting=now.promoting | {action.attempt})
     return now
-
-
-# What comes back
-
-
-def flown(now: Rehearsal, flight: Action) -> Rehearsal:
-    """The flight is over; time has passed."""
-    flights = list(now.flights)
-    flights.remove(flight)
-    return replace(now, flights=tuple(flights), world=ticked(now.world))
-
-
-def checked(now: Rehearsal, check: Check, unread: Mapping[str, bool] | None = None) -> Rehearsal:
-    """The check's answer. `unread`: resources that did not answer, and whether waiting cannot mend that."""
-    readings: dict[str, Reading] = {}
-    errors = {
-        name: ReadError(error="Fault", why="injected", lasting=lasting) for name, lasting in (unread or {}).items()
-    }
-    for name in now.plan.step(check.step).looks_at:
-        if name in errors:
-            continue
-        try:
-            readings[name] = observe(now.world, now.plan.resources[name])
-        except ProviderError as error:
-            errors[name] = ReadError(error=type(error).__name__, why=str(error), lasting=not error.retryable)
-    event = Checked(step=check.step, readings=readings, errors=errors, at=now.world.clock)
-    return folded(flown(now, check), event)
-
-
-def looked(now: Rehearsal, look: LookFor, blind: bool = False) -> Rehearsal:
-    """The look's answer: the reading, and why it is not enough."""
-    spec = now.plan.resources[look.resource]
-    reading, why = None, "injected: nothing could be read"
-    if not blind:
-        try:
-            reading = observe(now.world, spec)
-            why = "" if met(look.condition, reading) else "not reached in time"
-        except ProviderError as error:
-            why = str(error)
-    if now.plan.step(look.step).kind == "release" and not why and spec.site:
-        now = replace(now, journal=ledger.release(now.journal, spec.component, spec.site))
-    event = Looked(step=look.step, resource=look.resource, reading=reading, why=why, at=now.world.clock)
-    return folded(flown(now, look), event)
-
-
-def claimed(now: Rehearsal, claim: Claim, answered: bool = True) -> Rehearsal:
-    """The claim's answer. Not `answered`: it may stand in the journal, but the execution never learns of it."""
-    record = ledger.settle_all(now.journal, now.plan, now.state.read_at)
-    found = ledger.open_execution(record, now.state.execution, holder_is_gone=True)
-    now, at = flown(now, claim), now.world.clock
-    if isinstance(found, str):
-        return folded(now, ClaimRefused(why=found, at=at))
-    now = replace(now, journal=found)
-    return folded(now, Claimed(record=found, at=at) if answered else ClaimRefused(why="no answer", at=at))

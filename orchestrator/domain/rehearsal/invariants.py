@@ -2,45 +2,88 @@
 
 from __future__ import annotations
 
-from orchestrator.domain.ledger import Request
+from collections.abc import Mapping
+
+from orchestrator.domain.engine import fold
+from orchestrator.domain.ledger import GroupRecord
 from orchestrator.domain.plan import SAFETY
-from orchestrator.domain.rehearsal.attempts import own
-from orchestrator.domain.rehearsal.driving import Broken, Rehearsal, Sent
+from orchestrator.domain.rehearsal.attempts import may_come, own
+from orchestrator.domain.rehearsal.driving import Broken, Mission, Overwritten, Promotion, Rehearsal, Try
 from orchestrator.domain.rehearsal.model import World
-from orchestrator.domain.state import End, Status
-from orchestrator.domain.world import Role, Strength
+from orchestrator.domain.rehearsal.nature import BY_HAND
+from orchestrator.domain.state import End, ExecutionState, Status
+from orchestrator.domain.world import Holder, Records, Role
 
 MOVES = ("planned", "forced")
 
 
-def judge(before: Rehearsal, now: Rehearsal) -> None:
-    """Nothing. Raises Broken where the move from `before` to `now` breaks an invariant."""
-    _one_writer(now)
-    for sent in now.sent[len(before.sent) :]:
-        _request(now, sent)
-    for promotion in now.promotions[len(before.promotions) :]:
-        if promotion.lost > promotion.accepted + 0.1:
-            raise Broken(f"I3: {promotion.lost}s of commits are lost, {promotion.accepted}s were accepted")
-    _skipped(now)
+def judge(now: Rehearsal) -> None:
+    """Nothing. Raises Broken where what the last move did, or the state that it led to, breaks an invariant."""
+    of = now.memory.of
+    broken = of(_world, now.world, now.past.lawful) or of(_skipped, now.mission, now.state)
+    for sent in (*now.flights, *now.strays):
+        if not broken and isinstance(sent, Try) and sent.place == "request" and may_come(now, sent):
+            broken = of(_pending, now.journal, sent)
+    if broken:
+        raise Broken(broken)
+    for happened in now.happened:
+        match happened:
+            case Try():
+                _request(now, happened)
+            case Promotion():
+                _promotion(happened)
+            case Overwritten(resource=resource) if now.plan.resources[resource].compare_and_set:
+                raise Broken(f"I5: {resource} was changed by a request that was based on what is no longer so")
     if now.state.finish:
         _end(now)
+        _nothing_follows(now)
 
 
-def _one_writer(now: Rehearsal) -> None:
-    """I1 and I9: at most one site is writable, and only the one that was lawfully promoted last."""
-    for component, lawful in now.lawful.items():
-        writable = now.world.writable(component)
+def _world(world: World, all_lawful: Mapping[str, str]) -> str | None:
+    """I1 and I9: at most one site is writable, and only the one that was lawfully promoted last. I10: somebody holds
+    what clients go by."""
+    for component, lawful in all_lawful.items():
+        writable = world.writable(component)
         if len(writable) > 1:
-            raise Broken(f"I1: {component} is writable at {sorted(writable)}")
+            return f"I1: {component} is writable at {sorted(writable)}"
         if not writable <= {lawful}:
-            raise Broken(f"I9: {component} is writable at {sorted(writable)}, but {lawful} was promoted")
+            return f"I9: {component} is writable at {sorted(writable)}, but {lawful} was promoted"
+    nowhere = [name for name, state in world.shared.items() if state == Holder(site=None)]
+    return f"I10: clients of {nowhere} are pointed to nothing" if nowhere else None
 
 
-def _request(now: Rehearsal, sent: Sent) -> None:
-    """I2: a promotion is sent only when every other possible writer is cut off, in truth and by strong evidence."""
-    want, plan = sent.order.want, sent.plan
-    if want.desired != Role(role="primary") or sent.order.attempt.undo:
+def _pending(journal: GroupRecord, sent: Try) -> str | None:
+    """I5: what may still take effect stands in the journal as a doubt, for every execution to see."""
+    if any(doubt.attempt == sent.order.attempt for doubt in journal.doubts):
+        return None
+    return f"I5: the journal does not know that this may still take effect: {sent.order.want}"
+
+
+def _promotion(promotion: Promotion) -> None:
+    if promotion.lost > promotion.accepted + 0.1:
+        raise Broken(f"I3: {promotion.lost}s of commits are lost, {promotion.accepted}s were accepted")
+
+
+def _request(now: Rehearsal, sent: Try) -> None:
+    """What must be so when a request is made that leads clients or writers somewhere."""
+    want = sent.order.want
+    if sent.order.attempt.undo:
         return
+    if want.desired == Role(role="primary"):
+        _promotion_is_due(now, sent)
+    if isinstance(want.desired, Records) and own(now, sent) and now.plan.target not in now.past.disturbed:
+        served = all(now.plan.target in now.world.writable(component) for component in now.past.lawful)
+        if not served:
+            raise Broken(f"I10: {want} is sent while nobody serves at {now.plan.target}")
+    if want.activates and now.plan.mode == "reprotect" and own(now, sent):
+        isolated = [step for step in now.plan.of_kind("isolate") if step.component == want.component]
+        if any(now.state.steps[step.id].status is not Status.DONE for step in isolated):
+            raise Broken(f"I9: {want} is sent before it is isolated")
+
+
+def _promotion_is_due(now: Rehearsal, sent: Try) -> None:
+    """I2: a promotion is sent only when every other possible writer is cut off, in truth and by strong evidence."""
+    want, plan = sent.order.want, sent.mission.plan
     for step in plan.of_kind("fence", "stop"):
         assert step.component is not None  # noqa: S101 -- the plan says so
         assert step.site is not None  # noqa: S101 -- the plan says so
@@ -51,7 +94,7 @@ def _request(now: Rehearsal, sent: Sent) -> None:
         evidence = now.state.steps[step.id].evidence
         if evidence is None:
             raise Broken(f"I2: {want} is sent without evidence of {step.id}")
-        strong = evidence.strength >= Strength.F2 and evidence.reading.latched
+        strong = evidence.strength >= step.needs_strength and evidence.reading.latched
         if not strong and len(evidence.attested_by) < 2:
             raise Broken(f"I2: {want} is sent with weak evidence of {step.id}")
 
@@ -62,10 +105,11 @@ def _cut_off(world: World, component: str, site: str) -> bool:
     return latched or world.power[component, site] == "off"
 
 
-def _skipped(now: Rehearsal) -> None:
-    for step in now.plan.steps:
-        if step.kind in SAFETY and now.state.steps[step.id].status is Status.SKIPPED:
-            raise Broken(f"{step.id} was skipped")
+def _skipped(mission: Mission, state: ExecutionState) -> str | None:
+    for step in mission.plan.steps:
+        if step.kind in SAFETY and state.steps[step.id].status is Status.SKIPPED:
+            return f"{step.id} was skipped"
+    return None
 
 
 def _end(now: Rehearsal) -> None:
@@ -79,24 +123,29 @@ def _end(now: Rehearsal) -> None:
             _as_before(now, finish.end)
         case End.NEEDS_HUMAN if not finish.next_commands:
             raise Broken("I4: NEEDS_HUMAN names no command to go on with")
-    if now.state.claimed:
-        _copies_agree(now)
+
+
+def _nothing_follows(now: Rehearsal) -> None:
+    """I4: an end is an end, whatever is heard after it."""
+    if now.newest is not None and fold(now.plan, now.state, now.newest) != now.state:
+        raise Broken("I4: an event after the end changes something")
 
 
 def _succeeded(now: Rehearsal) -> None:
     plan = now.plan
     if plan.mode not in MOVES:
         return
-    for component, lawful in now.lawful.items():
+    for component, lawful in now.past.lawful.items():
         if lawful != plan.target:
             raise Broken(f"I4: SUCCEEDED, but {component} was never promoted at {plan.target}")
-        if plan.target not in now.world.writable(component) and plan.target not in now.disturbed:
+        if plan.target not in now.world.writable(component) and plan.target not in now.past.disturbed:
             raise Broken(f"I4: SUCCEEDED, but {component} is not writable at {plan.target}")
     for step in plan.of_kind("switch"):
         skipped = now.state.steps[step.id].status is Status.SKIPPED
         resource = step.wants[0].resource
-        told = resource in now.disturbed and resource in (now.state.finish.why if now.state.finish else "")
-        if not skipped and not told and now.world.shared[resource] != step.wants[0].desired:
+        told = resource in now.past.disturbed and resource in (now.state.finish.why if now.state.finish else "")
+        by_hand = now.world.shared[resource] == BY_HAND
+        if not (skipped or told or by_hand) and now.world.shared[resource] != step.wants[0].desired:
             raise Broken(f"I10: SUCCEEDED, but {step.id} points elsewhere")
 
 
@@ -104,32 +153,16 @@ def _as_before(now: Rehearsal, end: End) -> None:
     changed = differing(now)
     if changed:
         raise Broken(f"I4: {end}, but not as before: {changed}")
-    doubts = _own_doubts(now) if now.state.claimed else []
-    if doubts:
-        raise Broken(f"I4: {end}, but in doubt: {[str(doubt.want) for doubt in doubts]}")
+    coming = [str(sent.order.want) for sent in now.strays
+              if own(now, sent) and sent.place == "request" and may_come(now, sent)]  # fmt: skip
+    if coming:
+        raise Broken(f"I4: {end}, but this may still take effect: {coming}")
 
 
 def differing(now: Rehearsal) -> list[str]:
     """What is not as it was, beside what something else has disturbed."""
-    world, before = now.world, now.origins
-    places = [place for place in world.power if place[1] not in now.disturbed]
-    found = [f"{p} is {world.servers[p].role}" for p in places
-             if p in world.servers and world.servers[p].role not in {b.servers[p].role for b in before}]  # fmt: skip
-    found += [f"{p} has power {world.power[p]}" for p in places if world.power[p] not in {b.power[p] for b in before}]
-    shared = [name for name in world.shared if name not in now.disturbed]
-    return found + [f"{n} is {world.shared[n]}" for n in shared if world.shared[n] not in [b.shared[n] for b in before]]
-
-
-def _copies_agree(now: Rehearsal) -> None:
-    """The engine knows of every doubt that the journal holds."""
-    known = {doubt.attempt for doubt in now.state.record.doubts}
-    unknown = [str(doubt.attempt) for doubt in _own_doubts(now) if doubt.attempt not in known]
-    if unknown:
-        raise Broken(f"the engine does not know of {unknown}")
-
-
-def _own_doubts(now: Rehearsal) -> list[Request]:
-    """This execution's doubts in the journal, but for those past their greatest lateness."""
-    own = [doubt for doubt in now.journal.doubts if doubt.attempt.epoch == now.state.record.epoch]
-    lateness = {doubt.want.resource: now.plan.resources[doubt.want.resource].late_effect for doubt in own}
-    return [d for d in own if (late := lateness[d.want.resource]) is None or now.world.clock <= d.at + late]
+    new = now.world.facts() - now.past.origin
+    return sorted(
+        f"{what if isinstance(what, str) else '@'.join(what)} is {state}" for what, state in new
+        if what not in now.past.disturbed and not (isinstance(what, tuple) and what[1] in now.past.disturbed)
+    )  # fmt: skip

@@ -1,16 +1,18 @@
 """A model of the world that plans act on: servers with a log, their machines, addresses and names; values only.
 
-It knows nothing of the engine. Log positions are tenths of a second of the model's clock, so that a difference of
-positions is a loss in time: a writable server commits all the time, and one commit stands at each position.
+It knows nothing of the engine. What a request can do to it is what its resource type declares: until when it may still
+take effect, and whether the target compares before it sets. Log positions are tenths of a second of the model's clock,
+so that a difference of positions is a loss in time: a writable server commits all the time, and one commit stands at
+each position.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from orchestrator.domain.errors import Rejected, Unreachable
+from orchestrator.domain.errors import Conflict, Rejected, Unreachable
 from orchestrator.domain.plan import Plan, ResourceSpec
 from orchestrator.domain.world import (
     Holder,
@@ -30,19 +32,29 @@ Place = tuple[str, str]
 CHECKPOINT = 1
 """What a clean shutdown adds to the log: a standby must be past it."""
 
+START = 1000.0
+"""When every execution begins on the model's clock, in seconds since the epoch."""
+
+A_MOMENT = 1.0
+"""Seconds for which a primary commits alone when its standby has just lost it."""
+
 
 @dataclass(frozen=True)
 class Server:
-    """A database server. `signal`: it starts as a standby (latched); `log`: the end of its log; `upstream`: a site."""
+    """A database server. `signal`: it starts as a standby (latched); `log`: the end of its log; `upstream`: a site.
+
+    `unplugged`: it went down with its machine, whose boot does not start it unless the world says `autostart`.
+    """
 
     role: Literal["primary", "standby", "stopped", "down"]
     log: int
     signal: bool = False
     upstream: str | None = None
+    unplugged: bool = False
 
     def booted(self) -> Server:
         """What comes up when its machine does: writable, unless it is latched."""
-        return replace(self, role="standby" if self.signal else "primary")
+        return replace(self, role="standby" if self.signal else "primary", unplugged=False)
 
 
 @dataclass(frozen=True)
@@ -51,16 +63,18 @@ class World:
 
     `shared`: resource to the state of what the sites share. `clock`: seconds since the epoch. `autostart`: a server
     comes up with its machine, as a distribution's own service does. `severed`: nothing is replicated between the sites.
+    `earlier`: what a machine or shared resource was before it changed last: what a stale reading shows.
     """
 
     servers: Mapping[Place, Server]
     power: Mapping[Place, Literal["on", "off"]]
     shared: Mapping[str, State]
-    clock: float = 1000.0
+    clock: float = START
     cut: frozenset[str] = frozenset()
     dark: frozenset[str] = frozenset()
     autostart: bool = False
     severed: bool = False
+    earlier: Mapping[str, State] = field(default_factory=dict)
 
     def writable(self, component: str) -> frozenset[str]:
         """W: the sites whose store of `component` accepts a commit now."""
@@ -68,18 +82,18 @@ class World:
             site for (name, site), server in self.servers.items() if name == component and server.role == "primary"
         )
 
-    def key(self) -> tuple[object, ...]:
-        """What is the case, without the clock: what must be equal where nothing is said to have changed."""
-        servers = {place: (server.role, server.signal) for place, server in self.servers.items()}
-        return (
-            tuple(sorted(servers.items())),
-            tuple(sorted(self.power.items())),
-            tuple(sorted((name, str(state)) for name, state in self.shared.items())),
-        )
+    def facts(self) -> frozenset[tuple[Place | str, str]]:
+        """What is the case: the role of each server, the power of each machine, the state of what is shared."""
+        roles = [(place, server.role) for place, server in self.servers.items()]
+        power = [(place, f"power {power}") for place, power in self.power.items()]
+        return frozenset([*roles, *power, *((name, str(state)) for name, state in self.shared.items())])
 
 
-def at_rest(plan: Plan, primary: str, standby: str) -> World:
-    """The world in which the service runs at `primary` and its servers at `standby` follow."""
+def at_rest(plan: Plan, primary: str, standby: str, home: Plan | None = None) -> World:
+    """The world in which the service runs at `primary` and its servers at `standby` follow.
+
+    `home`: a plan that moves the service to `primary`, which says what names answer there.
+    """
     servers: dict[Place, Server] = {}
     power: dict[Place, Literal["on", "off"]] = {}
     shared: dict[str, State] = {}
@@ -87,6 +101,8 @@ def at_rest(plan: Plan, primary: str, standby: str) -> World:
         for want in step.wants:
             if step.kind == "switch":
                 shared[want.resource] = _pointed_elsewhere(plan, want.desired, primary)
+    for step in home.steps if home else ():
+        shared |= {want.resource: want.desired for want in step.wants if step.kind == "switch"}
     for resource, spec in plan.resources.items():
         if is_probe(spec) or resource in shared:
             continue
@@ -133,7 +149,11 @@ def place_of(spec: ResourceSpec) -> Place:
 
 
 def passed(world: World, seconds: float) -> World:
-    """The world later: every writable server has committed, every standby that reaches its primary has followed."""
+    """The world later: every writable server has committed, every standby that reaches its primary has followed.
+
+    Nothing but this lets time pass. A primary that loses its standby commits for a moment at once, so that the standby
+    is behind; between the moves of a rehearsal the clock stands still, or no two ways would lead to the same state.
+    """
     clock = world.clock + seconds
     servers = {
         place: replace(server, log=max(server.log, int(clock * 10))) if server.role == "primary" else server
@@ -142,14 +162,22 @@ def passed(world: World, seconds: float) -> World:
     return _streamed(replace(world, servers=servers, clock=clock))
 
 
-def ticked(world: World) -> World:
-    """A moment later. Where every standby follows, nothing is different then, and two moments are one state."""
-    writable = {component for (component, _), server in world.servers.items() if server.role == "primary"}
-    behind = any(
-        place[0] in writable and server.role == "standby" and _upstream(world, place) is None
+def rebased(world: World, clock: float) -> World:
+    """The same world at another time: every position in a log is moved along, so that no difference changes."""
+    by = clock - world.clock
+    servers = {place: replace(server, log=server.log + int(by * 10)) for place, server in world.servers.items()}
+    return replace(world, servers=servers, clock=clock)
+
+
+def _parted(world: World) -> World:
+    """Every primary that has just lost a standby has committed something that the standby does not have."""
+    newest = {component: server.log for (component, _), server in world.servers.items() if server.role == "primary"}
+    level = any(
+        server.role == "standby" and place[0] in newest and server.log >= newest[place[0]]
+        and _upstream(world, place) is None
         for place, server in world.servers.items()
-    )
-    return passed(world, 1.0) if behind else world
+    )  # fmt: skip
+    return passed(world, A_MOMENT) if level else world
 
 
 def _streamed(world: World) -> World:
@@ -180,22 +208,37 @@ def crashed(world: World, site: str) -> World:
 
 
 def returned(world: World, site: str) -> World:
-    """Every server at the site that had died is back as its disk says, where its machine has power."""
+    """Every server at the site that had died is back as its disk says, unless its machine was switched off."""
     servers = {
-        place: server.booted() if place[1] == site and server.role == "down" and world.power[place] == "on" else server
+        place: server.booted() if place[1] == site and server.role == "down" and not server.unplugged else server
         for place, server in world.servers.items()
     }
-    return replace(world, servers=servers)
+    return _streamed(replace(world, servers=servers))
 
 
 def cut_off(world: World, site: str) -> World:
-    """Nobody outside reaches the site any more; its own clients are still served there."""
-    return replace(world, cut=world.cut | {site})
+    """Nobody outside reaches the site any more; its own clients are still served there, and commit."""
+    return _parted(replace(world, cut=world.cut | {site}))
+
+
+def darkened(world: World, site: str) -> World:
+    """The fence devices of the site do not answer any more."""
+    return replace(world, dark=world.dark | {site})
+
+
+def reached_again(world: World, site: str) -> World:
+    """The site and its fence devices are reached again, and its standbys follow."""
+    return _streamed(replace(world, cut=world.cut - {site}, dark=world.dark - {site}))
 
 
 def severed(world: World) -> World:
     """Nothing is replicated any more; everything still answers."""
-    return replace(world, severed=True)
+    return _parted(replace(world, severed=True))
+
+
+def joined(world: World) -> World:
+    """Replication goes on."""
+    return _streamed(replace(world, severed=False))
 
 
 # Reading
@@ -214,6 +257,21 @@ def observe(world: World, spec: ResourceSpec) -> Reading:
         power = world.power[place_of(spec)]
         return Reading(states=(Power(power=power),), authority=spec.id, authoritative=True, latched=power == "off")
     return _observe_server(world, spec)
+
+
+def stale(world: World, spec: ResourceSpec) -> Reading | None:
+    """What an adapter would read of a moment ago, where that is something else. A database answers for itself, now."""
+    was = world.earlier.get(_name(spec))
+    if was is None or is_server(spec) or is_probe(spec):
+        return None
+    now = observe(world, spec)
+    if was in now.states:
+        return None
+    return now.model_copy(update={"states": (was,), "latched": was == Power(power="off")})
+
+
+def _name(spec: ResourceSpec) -> str:
+    return spec.id.partition(":")[0]
 
 
 def _observe_server(world: World, spec: ResourceSpec) -> Reading:
@@ -253,15 +311,27 @@ def _reachable(world: World, spec: ResourceSpec) -> Server:
 # Changing
 
 
-def changed(world: World, spec: ResourceSpec, desired: State) -> World:
-    """The world after the request took effect. Raises Unreachable or Rejected where it surely cannot."""
+def changed(world: World, spec: ResourceSpec, desired: State, seen: Reading | None) -> World:
+    """The world after the request took effect. `seen`: the reading that it was based on.
+
+    Raises Unreachable or Rejected where it surely cannot take effect.
+    """
     if spec.site is None:
-        return replace(world, shared={**world.shared, spec.id: desired})
+        return _set(world, spec, desired, seen)
     if isinstance(desired, Power):
         if spec.site in world.dark:
             raise Unreachable(f"{spec.id} does not answer")
         return powered(world, place_of(spec), desired.power)
     return _streamed(_changed_server(world, spec, desired))
+
+
+def _set(world: World, spec: ResourceSpec, desired: State, seen: Reading | None) -> World:
+    was = world.shared[spec.id]
+    if spec.compare_and_set and seen is not None and was not in seen.states:
+        raise Conflict(f"{spec.id} is not what was read: {was}")
+    if was == desired:
+        return world
+    return replace(world, shared={**world.shared, spec.id: desired}, earlier={**world.earlier, spec.id: was})
 
 
 def powered(world: World, place: Place, power: Literal["on", "off"]) -> World:
@@ -272,10 +342,11 @@ def powered(world: World, place: Place, power: Literal["on", "off"]) -> World:
     if place in servers:
         server = servers[place]
         if power == "off" and server.role != "stopped":
-            servers[place] = replace(server, role="down")
+            servers[place] = replace(server, role="down", unplugged=True)
         elif power == "on" and world.autostart:
             servers[place] = server.booted()
-    return replace(world, servers=servers, power={**world.power, place: power})
+    earlier = {**world.earlier, "@".join(place): Power(power=world.power[place])}
+    return replace(world, servers=servers, power={**world.power, place: power}, earlier=earlier)
 
 
 def _changed_server(world: World, spec: ResourceSpec, desired: State) -> World:
@@ -300,4 +371,4 @@ def _changed_server(world: World, spec: ResourceSpec, desired: State) -> World:
 
 
 def _with(world: World, place: Place, server: Server) -> World:
-    return replace(world, servers={**world.servers, place: server})
+    return replace(world, servers={**world.servers, place: replace(server, unplugged=False)})

@@ -1,147 +1,278 @@
-"""Every way in which a rehearsal can go on from where it is."""
+"""Every way in which a rehearsal can go on from where it is.
+
+What happens anyway is one move: the next call of what was begun first. Beside it stands what may go wrong. Two things
+that do not depend on each other lead to the same in either order, so something unusual stands only before a call that
+could notice it: a site is cut off before something there is looked at or changed, a human interferes before the engine
+learns something. That leaves out orders, and no outcome.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from orchestrator.domain.admission import refusal
 from orchestrator.domain.commands import Abort, Approve, Attest, Command, Escalate, Pause, Resume, Retry, Skip
-from orchestrator.domain.rehearsal.attempts import Fault, landed, may_land, performed, woken
+from orchestrator.domain.rehearsal import nature
+from orchestrator.domain.rehearsal.attempts import FAULTS, answered, called, lost, may_come, possible, strayed
 from orchestrator.domain.rehearsal.driving import (
     Broken,
+    Flight,
+    Mission,
     Rehearsal,
-    checked,
-    claimed,
+    Try,
     folded,
     following,
-    looked,
-    step_of,
+    told,
 )
-from orchestrator.domain.rehearsal.model import crashed, cut_off, passed, powered, returned, severed, ticked
-from orchestrator.domain.state import Check, Claim, Human, LookFor, Perform, TimerFired
+from orchestrator.domain.rehearsal.looks import checked, claimed, looked
+from orchestrator.domain.rehearsal.model import World, is_machine, is_probe, passed, powered
+from orchestrator.domain.state import Check, Claim, ExecutionState, Human, LookFor, TimerFired
+
+Touched = frozenset[str]
+"""What a move reads or changes: `servers`, `machines`, `journal`, `engine`, the `claim` of the group, or the id of what
+sites share."""
+
+SERVERS, MACHINES, JOURNAL, ENGINE, CLAIM = (
+    frozenset({word}) for word in ("servers", "machines", "journal", "engine", "claim")
+)
+NOTHING: Touched = frozenset()
 
 
-@dataclass(frozen=True)
-class Move:
-    """One way on. `cost`: 1 for a fault or something unusual, 0 for what happens anyway."""
+class Move(NamedTuple):
+    """One way on. `cost`: 1 for a fault or something unusual, 0 for what happens anyway. `made(now, *given)`."""
 
-    name: str
     cost: int
-    made: Callable[[Rehearsal], Rehearsal]
+    told: tuple[object, ...]
+    made: Callable[..., Rehearsal]
+    given: tuple[object, ...] = ()
+
+    def __str__(self) -> str:
+        return " ".join(_told(part) for part in self.told)
+
+
+def _told(part: object) -> str:
+    match part:
+        case Try(order=order):
+            return f"{order.attempt}{' (undo)' if order.attempt.undo else ''} {order.want}: the {part.place}"
+        case LookFor(step=step, resource=resource):
+            return f"{step} looks at {resource}:"
+        case Check(step=step):
+            return f"{step}:"
+        case Claim():
+            return "the group is claimed:"
+    return str(part)
 
 
 def moves(now: Rehearsal, unusual: bool) -> Iterator[Move]:
     """What may happen next; with `unusual`, what goes wrong as well."""
     if now.state.finish:
-        yield from _after_the_end(now)
+        yield from _after_the_end(now, unusual)
         return
-    yield _default(now)
+    if not unusual and not now.strays and now.flights and isinstance(now.flights[0], Try):
+        yield Move(0, (now.flights[0], "goes well, to its end"), _undisturbed, (now.flights[0],))
+        return
+    usual, touched = _usual(now)
+    yield usual
+    for stray in _strays(now, touched):
+        yield Move(0, ("a lost worker goes on:", stray) if not stray.adrift else ("late:", stray), strayed, (stray,))
     if unusual:
-        yield from _flights(now)
-        yield from _humans(now)
-        yield from _nature(now)
-    yield from _coming_late(now)
+        yield from _flights(now, touched)
+        if touched & ENGINE:
+            yield from _interferences(now)
+        if touched & JOURNAL:
+            yield from _terminated(now)
+        yield from _nature(now, touched)
 
 
-def _after_the_end(now: Rehearsal) -> Iterator[Move]:
+def _after_the_end(now: Rehearsal, unusual: bool) -> Iterator[Move]:
     """Whatever is late comes in the end; the next execution may begin before or after that."""
-    yield from _coming_late(now)
-    if len(now.missions) > 1:
-        then = now.missions[1].plan
-        told = f"it ends {now.state.finish and now.state.finish.end}; next: {then.mode} to {then.target}"
-        yield Move(told, 0, lambda r: following(r, finished=True))
+    for stray in now.strays:
+        if may_come(now, stray):
+            yield Move(0, ("after the end, a lost worker goes on:", stray), strayed, (stray,))
+    for mission in now.mission.then:
+        yield Move(0, ("it ends", now.state.finish and now.state.finish.end, "- next:", mission), following, (mission,))
+    if unusual and not now.mission.then:
+        yield from _nature(now, SERVERS | MACHINES)
 
 
-def _coming_late(now: Rehearsal) -> Iterator[Move]:
-    for late in [sent for sent in now.late if may_land(now, sent)][:1]:
-        yield Move(f"lands late: {late.order.want}", 0, lambda r, w=late: landed(r, w))  # type: ignore[misc]
-    for zombie in now.zombies[:1]:
-        yield Move(f"a lost worker goes on: {zombie.order.want}", 0, lambda r, z=zombie: woken(r, z))  # type: ignore[misc]
+# What happens anyway
 
 
-def _default(now: Rehearsal) -> Move:
-    """What happens when nothing unusual does."""
+def _usual(now: Rehearsal) -> tuple[Move, Touched]:
+    """What happens when nothing unusual does, and what it depends on."""
     state = now.state
     if now.flights:
         flight = now.flights[0]
-        return Move(f"{_named(flight)}: goes well", 0, lambda r: _flown_well(r, flight))
-    approval = _approval(now)
+        return Move(0, (flight, "goes well"), _flown, (flight,)), _touched(flight)
+    approval = now.memory.of(_approval, now.mission, state)
     if approval is not None:
-        return Move(f"approved, max_loss {approval.max_loss}", 0, lambda r: _said(r, approval))
+        return Move(0, ("approved, max_loss", approval.max_loss), _said, (approval,)), ENGINE
     if state.paused:
-        return Move("resumed", 0, lambda r: _said(r, Resume(by="ann")))
-    if state.waiting and now.reactions:
-        return Move(f"a human's answer: {now.reactions[0]}", 0, _reacted)
+        return Move(0, ("resumed",), _said, (Resume(by="ann"),)), ENGINE
+    everything = ENGINE | SERVERS | MACHINES | JOURNAL | now.world.shared.keys()
+    if state.waiting and now.past.reactions:
+        return Move(0, ("a human's answer:", now.past.reactions[0]), _reacted), everything
     if now.timers:
         timer = min(now.timers, key=lambda t: t.at)
-        return Move(f"timer {timer.id}", 0, lambda r: _fired(r, timer.id))
+        return Move(0, ("timer", timer.id), _fired, (timer.id,)), everything
     raise Broken("nothing is under way, no timer runs, and it has not ended")
 
 
-def _named(flight: object) -> str:
-    if isinstance(flight, Perform):
-        return f"{flight.attempt} {flight.want}{' (undo)' if flight.attempt.undo else ''}"
-    return f"{type(flight).__name__} {step_of(flight) or ''}"  # type: ignore[arg-type]
-
-
-def _flown_well(now: Rehearsal, flight: object) -> Rehearsal:
+def _touched(flight: Flight) -> Touched:
+    """What the flight's next call depends on."""
     match flight:
         case Check():
-            return checked(now, flight)
-        case LookFor():
-            return looked(now, flight)
+            return ENGINE | SERVERS | MACHINES
         case Claim():
-            return claimed(now, flight)
-        case Perform():
-            return performed(now, flight, Fault.NONE)
-    raise AssertionError(flight)
+            return ENGINE | JOURNAL | CLAIM
+        case LookFor():
+            return ENGINE | SERVERS | MACHINES | JOURNAL
+    spec, place = flight.spec, flight.place
+    if place in ("guard", "answer"):
+        return JOURNAL if place == "guard" else JOURNAL | ENGINE
+    first = JOURNAL if place == "look" and not flight.looks and not flight.order.first else NOTHING
+    if spec.site is None and not is_probe(spec):
+        return first | {spec.id}
+    if is_machine(spec):
+        return first | (MACHINES if place == "look" else MACHINES | SERVERS)
+    return first | SERVERS
 
 
-def _flights(now: Rehearsal) -> Iterator[Move]:
-    """Each flight answering out of order, or badly."""
-    for index, flight in enumerate(now.flights):
-        if index:
-            yield Move(f"{_named(flight)}: goes well, first", 1, lambda r, f=flight: _flown_well(r, f))  # type: ignore[misc]
-        yield from _bad_answers(now, flight)
-    if now.events:
-        yield Move("the newest event again", 1, lambda r: folded(r, r.events[-1]))
+def _flown(now: Rehearsal, flight: Flight) -> Rehearsal:
+    match flight:
+        case Check():
+            return checked(_landed(now, flight), flight)
+        case LookFor():
+            return looked(_landed(now, flight), flight)
+        case Claim():
+            return claimed(_landed(now, flight))
+        case Try():
+            return _called(now, flight)
 
 
-def _bad_answers(now: Rehearsal, flight: object) -> Iterator[Move]:
+def _landed(now: Rehearsal, flight: Flight) -> Rehearsal:
+    return now._replace(flights=tuple(other for other in now.flights if other is not flight))
+
+
+def _called(now: Rehearsal, attempt: Try, *fault: object) -> Rehearsal:
+    """The attempt's next call made; its answer is a call of its own."""
+    if attempt.place == "answer":
+        return answered(_landed(now, attempt), attempt, kept=not fault)
+    now, after = called(now, attempt, *fault)  # type: ignore[arg-type]  # a Fault
+    return now._replace(flights=tuple(after if other is attempt else other for other in now.flights))
+
+
+def _undisturbed(now: Rehearsal, attempt: Try) -> Rehearsal:
+    """The attempt made from here to its answer: nothing can come between where nothing more goes wrong."""
+    now = _landed(now, attempt)
+    while attempt.place != "answer":
+        now, attempt = called(now, attempt)
+    return answered(now, attempt)
+
+
+# What comes of strays
+
+
+def _strays(now: Rehearsal, touched: Touched) -> Iterator[Try]:
+    """Strays whose next call could be noticed by what happens anyway, or could notice it."""
+    for stray in now.strays:
+        # What a lost worker has done is heard by the journal at once, or before the group is claimed the next time.
+        done = stray.place == "answer" or stray.looks > 1
+        if may_come(now, stray) and touched & (CLAIM if done else _touched(stray) - ENGINE):
+            yield stray
+
+
+# What goes wrong with what is under way
+
+
+def _flights(now: Rehearsal, touched: Touched) -> Iterator[Move]:
+    for flight in now.flights[1:]:
+        if not isinstance(now.flights[0], Try) or not now.flights[0].looks:
+            yield Move(1, (flight, "is faster"), _first, (flight,))
+    if now.flights:
+        yield from _bad_answers(now, now.flights[0])
+    if now.newest is not None and touched & ENGINE:
+        yield Move(1, ("the newest event again:", now.newest.kind), folded, (now.newest,))
+
+
+def _first(now: Rehearsal, flight: Flight) -> Rehearsal:
+    return now._replace(flights=(flight, *(other for other in now.flights if other is not flight)))
+
+
+def _bad_answers(now: Rehearsal, flight: Flight) -> Iterator[Move]:
     match flight:
         case Check(step=step):
             for name in now.plan.step(step).looks_at:
-                yield Move(f"{step}: {name} is not read", 1, lambda r, n=name, f=flight: checked(r, f, {n: False}))  # type: ignore[misc]
-                yield Move(f"{step}: {name} is not readable", 1, lambda r, n=name, f=flight: checked(r, f, {n: True}))  # type: ignore[misc]
-        case LookFor(step=step):
-            yield Move(f"{step}: nothing is read", 1, lambda r: looked(r, flight, blind=True))
+                yield Move(1, (flight, name, "is not read in time"), _unread, (flight, name, False))
+                yield Move(1, (flight, name, "cannot be read"), _unread, (flight, name, True))
+        case LookFor():
+            yield Move(1, (flight, "nothing is read"), _blind, (flight,))
         case Claim():
-            yield Move("the claim's answer is lost", 1, lambda r: claimed(r, flight, answered=False))
-        case Perform(attempt=attempt):
-            latch = now.plan.step(attempt.step).needs_latch and not attempt.undo
-            for fault in Fault:
-                if fault is Fault.NONE or (fault in (Fault.UNLATCHED, Fault.HEARSAY) and not latch):
-                    continue
-                yield Move(f"{_named(flight)}: {fault}", 1, lambda r, f=fault: performed(r, flight, f))  # type: ignore[misc]
+            yield Move(1, ("the claim's answer is lost",), _unclaimed, (flight,))
+        case Try():
+            yield from _bad_calls(now, flight)
+
+
+def _bad_calls(now: Rehearsal, attempt: Try) -> Iterator[Move]:
+    for fault in FAULTS[attempt.place]:
+        if possible(now, attempt, fault):
+            yield Move(1, (attempt, fault), _called, (attempt, fault))
+    if attempt.place != "look" or attempt.looks == 1:
+        yield Move(1, ("before", attempt, "the worker is lost"), _lost, (attempt,))
+    if attempt.place == "answer":
+        yield Move(1, ("after", attempt, "the worker is lost"), _lost_after, (attempt,))
+
+
+def _unread(now: Rehearsal, check: Check, name: str, lasting: bool) -> Rehearsal:
+    return checked(_landed(now, check), check, name, lasting)
+
+
+def _blind(now: Rehearsal, look: LookFor) -> Rehearsal:
+    return looked(_landed(now, look), look, blind=True)
+
+
+def _unclaimed(now: Rehearsal, claim: Claim) -> Rehearsal:
+    return claimed(_landed(now, claim), answered=False)
+
+
+def _lost(now: Rehearsal, attempt: Try) -> Rehearsal:
+    return lost(_stray(now, attempt), attempt)
+
+
+def _lost_after(now: Rehearsal, attempt: Try) -> Rehearsal:
+    """The journal knows how it ended, and nobody else."""
+    return lost(strayed(_stray(now, attempt), attempt), attempt)
+
+
+def _stray(now: Rehearsal, attempt: Try) -> Rehearsal:
+    now = _landed(now, attempt)
+    return now._replace(strays=(*now.strays, attempt))
 
 
 # Humans
 
 
+def _human(command: Command, at: float) -> Human:
+    return Human(command=command, at=at)
+
+
 def _said(now: Rehearsal, *commands: Command) -> Rehearsal:
-    now = replace(now, world=ticked(now.world))
     for command in commands:
-        if refusal(now.plan, now.state, command) is None:
-            now = folded(now, Human(command=command, at=now.world.clock))
+        if now.memory.of(_refusal, now.mission, now.state, command) is None:
+            now = told(now, _human, command, now.world.clock)
     return now
 
 
-def _approval(now: Rehearsal) -> Approve | None:
+def _refusal(mission: Mission, state: ExecutionState, command: Command) -> str | None:
+    return refusal(mission.plan, state, command)
+
+
+def _approval(mission: Mission, state: ExecutionState) -> Approve | None:
     """The approval that would be admitted now; an abort is the way out where none is."""
-    for loss in (now.mission.max_loss, None):
-        approve = Approve(by="ann", to=now.plan.target, plan=now.mission.hash, max_loss=loss)
-        if refusal(now.plan, now.state, approve) is None and not now.state.waiting:
+    for loss in (mission.max_loss, None):
+        approve = Approve(by="ann", to=mission.plan.target, plan=mission.hash, max_loss=loss)
+        if refusal(mission.plan, state, approve) is None and not state.waiting:
             return approve
     return None
 
@@ -150,7 +281,8 @@ def _reacted(now: Rehearsal) -> Rehearsal:
     """The next human has answered what the execution waits for."""
     waiting = now.state.waiting
     assert waiting is not None  # noqa: S101 -- somebody was asked
-    name, now = now.reactions[0], replace(now, reactions=now.reactions[1:])
+    name, *later = now.past.reactions
+    now = now.since(reactions=tuple(later))
     match name:
         case "retry":
             return _said(now, *(Retry(by="ann", step=step) for step in waiting.steps))
@@ -172,42 +304,47 @@ def _attested(now: Rehearsal) -> Rehearsal:
     commands: list[Command] = []
     for step in (now.plan.step(name) for name in waiting.steps):
         if step.kind in ("fence", "stop", "isolate") and step.component and step.site:
-            now = replace(now, world=powered(now.world, (step.component, step.site), "off"))
-            now = replace(now, disturbed=now.disturbed | {step.site})
+            now = nature.disturbed(now, step.site, powered(now.world, (step.component, step.site), "off"))
             commands += [Attest(by=who, step=step.id, reason="I pulled its plug") for who in ("ann", "bob")]
     return _said(now, *commands)
 
 
-def _humans(now: Rehearsal) -> Iterator[Move]:
-    """A human interferes, wherever that is admitted."""
-    for command in (Abort(by="bob"), Pause(by="bob"), Escalate(by="bob")):
-        if refusal(now.plan, now.state, command) is None:
-            yield Move(f"{command.command} by bob", 1, lambda r, c=command: _said(r, c))  # type: ignore[misc]
+_INTERFERENCES = (Abort(by="bob"), Pause(by="bob"), Escalate(by="bob"))
+
+
+def _interferences(now: Rehearsal) -> Iterator[Move]:
+    """A human, or a timer that goes off early, interferes with what the engine is about to learn."""
+    for command in _INTERFERENCES:
+        if now.memory.of(_refusal, now.mission, now.state, command) is None:
+            yield Move(1, (command.command, "by bob"), _said, (command,))
+    for timer in now.timers:
+        yield Move(1, ("timer", timer.id, "early"), _fired, (timer.id,))
+
+
+def _terminated(now: Rehearsal) -> Iterator[Move]:
+    if now.state.claimed:
+        for mission in now.mission.then:
+            yield Move(1, ("it is terminated - next:", mission), following, (mission,))
 
 
 # The rest of the world
 
 
+def _timer(name: str, at: float) -> TimerFired:
+    return TimerFired(id=name, at=at)
+
+
 def _fired(now: Rehearsal, name: str) -> Rehearsal:
     timer = next(timer for timer in now.timers if timer.id == name)
-    world = passed(now.world, max(0.0, timer.at - now.world.clock))
+    world = now.memory.of(_later, now.world, timer.at)
     timers = tuple(other for other in now.timers if other is not timer)
-    return folded(replace(now, world=world, timers=timers), TimerFired(id=name, at=world.clock))
+    return told(now._replace(world=world, timers=timers), _timer, name, world.clock)
 
 
-def _nature(now: Rehearsal) -> Iterator[Move]:
-    for timer in now.timers:
-        yield Move(f"timer {timer.id}, early", 1, lambda r, t=timer: _fired(r, t.id))  # type: ignore[misc]
-    source, target = now.plan.source, now.plan.target
-    for site in (source, target):
-        yield Move(f"{site} crashes", 1, lambda r, s=site: _disturbed(r, s, crashed))  # type: ignore[misc]
-    yield Move(f"{source} is cut off", 1, lambda r: _disturbed(r, source, cut_off))
-    yield Move("replication stops", 1, lambda r: replace(r, world=severed(r.world)))
-    yield Move(f"{source} returns by itself", 1, lambda r: _disturbed(r, source, returned))
-    if len(now.missions) > 1 and now.state.claimed:
-        then = now.missions[1].plan
-        yield Move(f"it is terminated; next: {then.mode} to {then.target}", 1, lambda r: following(r, finished=False))
+def _later(world: World, at: float) -> World:
+    return passed(world, max(0.0, at - world.clock))
 
 
-def _disturbed(now: Rehearsal, site: str, how: Callable) -> Rehearsal:  # type: ignore[type-arg]
-    return replace(now, world=how(now.world, site), disturbed=now.disturbed | {site})
+def _nature(now: Rehearsal, touched: Touched) -> Iterator[Move]:
+    for words, what, then in (*nature.events(now, touched), *nature.by_hand(now, touched)):
+        yield Move(1, (words,), nature.disturbed, (what, then))

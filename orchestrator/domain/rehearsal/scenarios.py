@@ -3,72 +3,82 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from orchestrator.domain.catalog import Catalog
 from orchestrator.domain.derivation import derive
 from orchestrator.domain.plan import NO_JOURNAL, PlanMode
 from orchestrator.domain.rehearsal.driving import Mission, Rehearsal, begin
-from orchestrator.domain.rehearsal.model import World, at_rest, crashed, cut_off, passed
+from orchestrator.domain.rehearsal.model import World, at_rest, crashed, cut_off, darkened, passed
 from orchestrator.domain.runbook import Runbook
 
 ACCEPTED = "60s"
 """The loss that the rehearsed human accepts by name in a forced failover."""
 
-REACTIONS = ("retry", "abort")
-"""What humans answer when an execution waits for them, in turn; then they let its deadline pass."""
-
 LEAVES_OUT = (
     "data other than databases that stream: files, queues, caches, sessions",
-    "more than one thing that happens in the same instant inside one step",
+    "two things at the very same moment, and orders that no call could tell apart",
     "servers that the machine's boot starts by itself (checks and `tideover status` warn of them)",
-    "a fence device, people or a store that lie; wrong credentials and settings",
+    "fence devices, people or a store that lie; a device that takes what it has accepted out of order",
+    "a worker that freezes between its guard and its request for longer than a request of that kind can be late",
+    "wrong credentials and settings, other than as something that cannot be read",
     "clients that keep an old address longer than its time to live",
     "how long anything takes, but for time-outs, deadlines and late effects",
-    "the journal lost or restored from an older copy",
+    "the journal lost or restored from an older copy, and runs that were reset in Temporal",
 )
 """What no rehearsal can find, since the model does not have it."""
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """A chain of executions, how the source is when the first begins, and how humans react."""
+    """An execution with all that may follow it, how the source is when it begins, and how humans react."""
 
     name: str
     start: str
     origin: Rehearsal
 
+    def __str__(self) -> str:
+        return f"{self.name}, source {self.start}"
+
 
 def scenarios(runbook: Runbook, catalog: Catalog) -> Iterator[Scenario]:
-    """Every scenario of the runbook, the shortest chains first."""
+    """Every scenario of the runbook: a planned move, and a forced one from each way in which its source can be.
+
+    Whatever ends, or is terminated, is followed by what an operator could start then: the same again, a move in the
+    other direction, or the way back.
+    """
     home, standby = runbook.direction
 
-    def mission(mode: PlanMode, to: str, max_loss: str | None = None) -> Mission:
-        return Mission(derive(runbook, catalog, to, mode, NO_JOURNAL), max_loss)
+    def mission(mode: PlanMode, to: str, max_loss: str | None = None, then: tuple[Mission, ...] = ()) -> Mission:
+        return Mission(derive(runbook, catalog, to, mode, NO_JOURNAL), max_loss, then)
 
-    forced, planned = mission("forced", standby, ACCEPTED), mission("planned", standby)
-    back = (mission("reprotect", home), mission("planned", home))
+    again, home_again = mission("forced", standby, ACCEPTED), mission("forced", home, ACCEPTED)
+    back = mission("reprotect", home, then=(mission("planned", home),))
+    unfence = mission("unfence", home)
+    forced = mission("forced", standby, ACCEPTED, (again, home_again, back, unfence))
+    planned = mission("planned", standby, then=(again, home_again))
+    rest = at_rest(forced.plan, home, standby, home_again.plan)
+    yield _scenario(planned, "alive", rest, home)
     for start, change in _STARTS.items():
-        world = change(at_rest(forced.plan, home, standby), home)
-        yield _scenario("forced, and forced again", start, (forced, forced), world, home)
-        if start == "alive":
-            yield _scenario("planned, then forced", start, (planned, forced), world, home)
-        if start == "crashed":
-            yield _scenario("forced, and back", start, (forced, *back), world, home)
+        yield _scenario(forced, start, change(rest, home), home)
 
 
-def _scenario(name: str, start: str, missions: tuple[Mission, ...], world: World, home: str) -> Scenario:
+def _scenario(mission: Mission, start: str, world: World, home: str) -> Scenario:
     lawful = dict.fromkeys((component for component, _ in world.servers), home)
-    return Scenario(name, start, begin(missions, world, lawful, REACTIONS))
+    return Scenario(mission.plan.mode, start, begin(mission, world, lawful))
+
+
+def _crashed(world: World, home: str) -> World:
+    return passed(crashed(world, home), 5.0)
 
 
 def _dark(world: World, home: str) -> World:
-    return replace(cut_off(world, home), dark=frozenset({home}))
+    return darkened(cut_off(world, home), home)
 
 
 _STARTS: dict[str, Callable[[World, str], World]] = {
     "alive": lambda world, _: world,
-    "crashed": lambda world, home: passed(crashed(world, home), 5.0),
+    "crashed": _crashed,
     "cut off": cut_off,
     "cut off with its fence devices": _dark,
 }

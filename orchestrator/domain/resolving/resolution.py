@@ -73,6 +73,7 @@ class Resolution:
             sites=dict(self.runbook.sites),
             late_effect=kind.late_effect,
             compare_and_set=kind.compare_and_set,
+            stale_reads=kind.stale_reads,
         )
 
     def _thing(self, spec: ResourceSpec) -> str:

@@ -1,0 +1,96 @@
+"""What happens to the world by itself, at any time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import NamedTuple
+
+from orchestrator.domain.rehearsal.driving import Rehearsal
+from orchestrator.domain.rehearsal.model import (
+    World,
+    crashed,
+    cut_off,
+    darkened,
+    joined,
+    passed,
+    reached_again,
+    returned,
+    severed,
+)
+from orchestrator.domain.world import Records
+
+
+def _severed(world: World, _: str) -> World:
+    return severed(world)
+
+
+def _joined(world: World, _: str) -> World:
+    return joined(world)
+
+
+def _a_minute_later(world: World, _: str) -> World:
+    later = passed(world, 60.0)
+    return world if later.servers == world.servers else later
+
+
+BY_HAND = Records(records={"A": ("203.0.113.1",)}, ttl=60)
+"""What somebody else has pointed a name to."""
+
+
+class Event(NamedTuple):
+    """Something that happens to a site. `touches`: what could notice it; `told`: with `{site}`."""
+
+    told: str
+    made: Callable[[World, str], World]
+    touches: frozenset[str]
+
+
+_SERVERS = frozenset({"servers"})
+_BOTH = frozenset({"servers", "machines"})
+
+OF_A_SITE = (
+    Event("every server at {site} dies", crashed, _SERVERS),
+    Event("every server at {site} that was down comes back by itself", returned, _SERVERS),
+    Event("{site} is cut off", cut_off, _SERVERS),
+    Event("the fence devices of {site} fall silent", darkened, frozenset({"machines"})),
+    Event("{site} is reached again", reached_again, _BOTH),
+)
+BETWEEN_SITES = (
+    Event("replication stops", _severed, _SERVERS),
+    Event("replication goes on", _joined, _SERVERS),
+    Event("a minute passes, and who is alone commits", _a_minute_later, _SERVERS),
+)
+
+
+def events(now: Rehearsal, touched: frozenset[str]) -> Iterator[tuple[str, str, World]]:
+    """What may happen that could be noticed by what is touched: in words, the site, and the world then."""
+    sites = (now.plan.source, now.plan.target)
+    for event, at in ((OF_A_SITE, sites), (BETWEEN_SITES, sites[:1])):
+        for kind in event:
+            if kind.touches & touched:
+                yield from _where_it_matters(now, kind, at)
+
+
+def _where_it_matters(now: Rehearsal, event: Event, sites: tuple[str, ...]) -> Iterator[tuple[str, str, World]]:
+    for site in sites:
+        then = now.memory.of(event.made, now.world, site)
+        if now.memory.number(then) != now.memory.number(now.world):
+            yield event.told.format(site=site), site, then
+
+
+def by_hand(now: Rehearsal, touched: frozenset[str]) -> Iterator[tuple[str, str, World]]:
+    """Names that somebody else may point elsewhere: what compares before it sets does not overwrite that."""
+    for name, state in now.world.shared.items():
+        spec = now.plan.resources.get(name)
+        if name in touched and spec and spec.compare_and_set and state != BY_HAND:
+            yield f"somebody points {name} elsewhere", name, now.memory.of(_pointed, now.world, name)
+
+
+def _pointed(world: World, name: str) -> World:
+    return replace(world, shared={**world.shared, name: BY_HAND})
+
+
+def disturbed(now: Rehearsal, what: str, then: World) -> Rehearsal:
+    """The world as it is then; what was done to this site or resource is no matter of the execution's end."""
+    return now._replace(world=then).since(disturbed=now.past.disturbed | {what})
