@@ -6,6 +6,7 @@ The search goes through all schedules with fewer faults first, so the number is 
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -98,3 +99,13 @@ def test_every_seeded_bug_is_tried_once() -> None:
     tried = Counter(broken.__name__ for broken, _, _ in FOUND)
     assert set(tried) == {name for name in public if not name.startswith("_")} - {"nothing"}
     assert set(tried.values()) == {1}
+
+
+def listed() -> str:
+    """The table of docs/rehearsal.md."""
+    rows = [f"| {broken.__name__.replace('_', ' ')} | {name} | {faults} |" for broken, name, faults in FOUND]
+    return "\n".join(["| Broken on purpose | Scenario | Faults |", "|---|---|---:|", *rows])
+
+
+def test_the_list_in_the_documents_is_this_one() -> None:
+    assert (Path(__file__).parents[2] / "docs" / "rehearsal.md").read_text().endswith(f"\n\n{listed()}\n")
