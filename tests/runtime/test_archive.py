@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.domain.errors import NotFoundLocally
+from orchestrator.domain.ledger import GroupRecord
 from orchestrator.domain.record import ExecutionRecord
 from orchestrator.runtime import archive
 from orchestrator.runtime.journal import SqliteJournal
@@ -20,7 +21,12 @@ def record(number: int, group: str = "demo") -> ExecutionRecord:
     plan = last.plan.model_copy(update={"group": group})
     execution = last.state.execution.model_copy(update={"id": f"{group}-{number}"})
     return ExecutionRecord(
-        plan=plan, execution=execution, reason="test", record=last.found, events=last.events, finish=last.state.finish
+        plan=plan,
+        execution=execution,
+        reason="test",
+        record=GroupRecord(group=group),
+        events=last.events,
+        finish=last.state.finish,
     )
 
 

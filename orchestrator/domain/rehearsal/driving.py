@@ -136,13 +136,20 @@ class Past(NamedTuple):
     reactions: tuple[str, ...] = ()
 
 
+class Heard(NamedTuple):
+    """An event of this execution, and all that were heard before it."""
+
+    event: Event
+    before: Heard | None
+
+
 class Rehearsal(NamedTuple):
     """The world, the journal, and one execution under way.
 
     flights: what was begun and has not answered. strays: attempts whose answer nobody hears any more, and that may go
     on at any time: of workers that were lost, or frozen, or of executions that were terminated.
     promoting: promotion attempts that were issued and have not surely failed.
-    The last three are no part of the state: what made it, what the last move did, and the last event.
+    The last three are no part of the state: what it is made with, what the last move did, and what led here.
     """
 
     mission: Mission
@@ -157,12 +164,21 @@ class Rehearsal(NamedTuple):
     past: Past
     memory: Memory
     happened: tuple[Try | Promotion | Overwritten, ...] = ()
-    newest: Event | None = None
+    heard: Heard | None = None
 
     @property
     def plan(self) -> Plan:
         """The plan that runs."""
         return self.mission.plan
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """Everything that this execution has heard, the oldest first."""
+        found, heard = list[Event](), self.heard
+        while heard:
+            found.append(heard.event)
+            heard = heard.before
+        return tuple(reversed(found))
 
     def key(self) -> object:
         """The same for every equal state."""
@@ -244,7 +260,7 @@ def folded(now: Rehearsal, event: Event) -> Rehearsal:
     journal = now.journal
     if state.finish and not now.state.finish:
         journal = now.memory.of(_closed, journal, state)
-    return now._replace(state=state, journal=journal, newest=event)
+    return now._replace(state=state, journal=journal, heard=Heard(event, now.heard))
 
 
 def _fold(mission: Mission, state: ExecutionState, event: Event) -> ExecutionState:

@@ -127,7 +127,7 @@ def _end(now: Rehearsal) -> None:
 
 def _nothing_follows(now: Rehearsal) -> None:
     """I4: an end is an end, whatever is heard after it."""
-    if now.newest is not None and fold(now.plan, now.state, now.newest) != now.state:
+    if now.heard and fold(now.plan, now.state, now.heard.event) != now.state:
         raise Broken("I4: an event after the end changes something")
 
 

@@ -35,9 +35,6 @@ CHECKPOINT = 1
 START = 1000.0
 """When every execution begins on the model's clock, in seconds since the epoch."""
 
-A_MOMENT = 1.0
-"""Seconds for which a primary commits alone when its standby has just lost it."""
-
 
 @dataclass(frozen=True)
 class Server:
@@ -151,15 +148,15 @@ def place_of(spec: ResourceSpec) -> Place:
 def passed(world: World, seconds: float) -> World:
     """The world later: every writable server has committed, every standby that reaches its primary has followed.
 
-    Nothing but this lets time pass. A primary that loses its standby commits for a moment at once, so that the standby
-    is behind; between the moves of a rehearsal the clock stands still, or no two ways would lead to the same state.
+    Nothing but this lets time pass: between the moves of a rehearsal the clock stands still, or no two ways would lead
+    to the same state.
     """
     clock = world.clock + seconds
     servers = {
         place: replace(server, log=max(server.log, int(clock * 10))) if server.role == "primary" else server
         for place, server in world.servers.items()
     }
-    return _streamed(replace(world, servers=servers, clock=clock))
+    return streamed(replace(world, servers=servers, clock=clock))
 
 
 def rebased(world: World, clock: float) -> World:
@@ -169,76 +166,23 @@ def rebased(world: World, clock: float) -> World:
     return replace(world, servers=servers, clock=clock)
 
 
-def _parted(world: World) -> World:
-    """Every primary that has just lost a standby has committed something that the standby does not have."""
-    newest = {component: server.log for (component, _), server in world.servers.items() if server.role == "primary"}
-    level = any(
-        server.role == "standby" and place[0] in newest and server.log >= newest[place[0]]
-        and _upstream(world, place) is None
-        for place, server in world.servers.items()
-    )  # fmt: skip
-    return passed(world, A_MOMENT) if level else world
-
-
-def _streamed(world: World) -> World:
+def streamed(world: World) -> World:
+    """Every standby that reaches its primary has all that it has."""
     servers = dict(world.servers)
     for (component, site), server in world.servers.items():
-        upstream = _upstream(world, (component, site))
-        if upstream is not None:
-            servers[component, site] = replace(server, log=max(server.log, upstream.log))
+        primary = upstream(world, (component, site))
+        if primary is not None:
+            servers[component, site] = replace(server, log=max(server.log, primary.log))
     return replace(world, servers=servers)
 
 
-def _upstream(world: World, place: Place) -> Server | None:
+def upstream(world: World, place: Place) -> Server | None:
     """The primary that the server at this place streams from now."""
     server = world.servers[place]
     if server.role != "standby" or not server.upstream or world.severed or {place[1], server.upstream} & world.cut:
         return None
-    upstream = world.servers.get((place[0], server.upstream))
-    return upstream if upstream and upstream.role == "primary" else None
-
-
-def crashed(world: World, site: str) -> World:
-    """Every server at the site has died without a word; the machines still have power."""
-    servers = {
-        place: replace(server, role="down") if place[1] == site and server.role != "stopped" else server
-        for place, server in world.servers.items()
-    }
-    return replace(world, servers=servers)
-
-
-def returned(world: World, site: str) -> World:
-    """Every server at the site that had died is back as its disk says, unless its machine was switched off."""
-    servers = {
-        place: server.booted() if place[1] == site and server.role == "down" and not server.unplugged else server
-        for place, server in world.servers.items()
-    }
-    return _streamed(replace(world, servers=servers))
-
-
-def cut_off(world: World, site: str) -> World:
-    """Nobody outside reaches the site any more; its own clients are still served there, and commit."""
-    return _parted(replace(world, cut=world.cut | {site}))
-
-
-def darkened(world: World, site: str) -> World:
-    """The fence devices of the site do not answer any more."""
-    return replace(world, dark=world.dark | {site})
-
-
-def reached_again(world: World, site: str) -> World:
-    """The site and its fence devices are reached again, and its standbys follow."""
-    return _streamed(replace(world, cut=world.cut - {site}, dark=world.dark - {site}))
-
-
-def severed(world: World) -> World:
-    """Nothing is replicated any more; everything still answers."""
-    return _parted(replace(world, severed=True))
-
-
-def joined(world: World) -> World:
-    """Replication goes on."""
-    return _streamed(replace(world, severed=False))
+    primary = world.servers.get((place[0], server.upstream))
+    return primary if primary and primary.role == "primary" else None
 
 
 # Reading
@@ -278,7 +222,7 @@ def _observe_server(world: World, spec: ResourceSpec) -> Reading:
     """What is read of a server: over its connection, or from its files where it is down."""
     server = _reachable(world, spec)
     states: tuple[State, ...] = (Role(role=server.role),) if server.role != "down" else ()
-    if server.upstream and _upstream(world, place_of(spec)):
+    if server.upstream and upstream(world, place_of(spec)):
         states = (*states, ReplicatesFrom(site=server.upstream))
     return Reading(
         states=states,
@@ -322,7 +266,7 @@ def changed(world: World, spec: ResourceSpec, desired: State, seen: Reading | No
         if spec.site in world.dark:
             raise Unreachable(f"{spec.id} does not answer")
         return powered(world, place_of(spec), desired.power)
-    return _streamed(_changed_server(world, spec, desired))
+    return streamed(_changed_server(world, spec, desired))
 
 
 def _set(world: World, spec: ResourceSpec, desired: State, seen: Reading | None) -> World:
@@ -353,7 +297,7 @@ def _changed_server(world: World, spec: ResourceSpec, desired: State) -> World:
     place, server = place_of(spec), _reachable(world, spec)
     match desired, server.role:
         case Role(role="stopped"), "primary":
-            world = _streamed(_with(world, place, replace(server, log=server.log + CHECKPOINT)))
+            world = streamed(_with(world, place, replace(server, log=server.log + CHECKPOINT)))
             return _with(world, place, replace(world.servers[place], role="stopped", signal=True))
         case Role(role="stopped"), _:
             return _with(world, place, replace(server, role="stopped", signal=True))

@@ -11,14 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from orchestrator.domain.admission import refusal
-from orchestrator.domain.commands import Abort, Approve, Attest, Command, Escalate, Pause, Resume, Retry, Skip
-from orchestrator.domain.rehearsal import nature
+from orchestrator.domain.commands import Resume
+from orchestrator.domain.rehearsal import humans, nature
 from orchestrator.domain.rehearsal.attempts import FAULTS, answered, called, lost, may_come, possible, strayed
 from orchestrator.domain.rehearsal.driving import (
     Broken,
     Flight,
-    Mission,
     Rehearsal,
     Try,
     folded,
@@ -26,8 +24,8 @@ from orchestrator.domain.rehearsal.driving import (
     told,
 )
 from orchestrator.domain.rehearsal.looks import checked, claimed, looked
-from orchestrator.domain.rehearsal.model import World, is_machine, is_probe, passed, powered
-from orchestrator.domain.state import Check, Claim, ExecutionState, Human, LookFor, TimerFired
+from orchestrator.domain.rehearsal.model import World, is_machine, is_probe, passed
+from orchestrator.domain.state import Check, Claim, LookFor, TimerFired
 
 Touched = frozenset[str]
 """What a move reads or changes: `servers`, `machines`, `journal`, `engine`, the `claim` of the group, or the id of what
@@ -105,14 +103,14 @@ def _usual(now: Rehearsal) -> tuple[Move, Touched]:
     if now.flights:
         flight = now.flights[0]
         return Move(0, (flight, "goes well"), _flown, (flight,)), _touched(flight)
-    approval = now.memory.of(_approval, now.mission, state)
+    approval = now.memory.of(humans.approval, now.mission, state)
     if approval is not None:
-        return Move(0, ("approved, max_loss", approval.max_loss), _said, (approval,)), ENGINE
+        return Move(0, ("approved, max_loss", approval.max_loss), humans.said, (approval,)), ENGINE
     if state.paused:
-        return Move(0, ("resumed",), _said, (Resume(by="ann"),)), ENGINE
+        return Move(0, ("resumed",), humans.said, (Resume(by="ann"),)), ENGINE
     everything = ENGINE | SERVERS | MACHINES | JOURNAL | now.world.shared.keys()
     if state.waiting and now.past.reactions:
-        return Move(0, ("a human's answer:", now.past.reactions[0]), _reacted), everything
+        return Move(0, ("a human's answer:", now.past.reactions[0]), humans.reacted), everything
     if now.timers:
         timer = min(now.timers, key=lambda t: t.at)
         return Move(0, ("timer", timer.id), _fired, (timer.id,)), everything
@@ -192,8 +190,8 @@ def _flights(now: Rehearsal, touched: Touched) -> Iterator[Move]:
             yield Move(1, (flight, "is faster"), _first, (flight,))
     if now.flights:
         yield from _bad_answers(now, now.flights[0])
-    if now.newest is not None and touched & ENGINE:
-        yield Move(1, ("the newest event again:", now.newest.kind), folded, (now.newest,))
+    if now.heard and touched & ENGINE:
+        yield Move(1, ("the newest event again:", now.heard.event.kind), folded, (now.heard.event,))
 
 
 def _first(now: Rehearsal, flight: Flight) -> Rehearsal:
@@ -250,73 +248,10 @@ def _stray(now: Rehearsal, attempt: Try) -> Rehearsal:
     return now._replace(strays=(*now.strays, attempt))
 
 
-# Humans
-
-
-def _human(command: Command, at: float) -> Human:
-    return Human(command=command, at=at)
-
-
-def _said(now: Rehearsal, *commands: Command) -> Rehearsal:
-    for command in commands:
-        if now.memory.of(_refusal, now.mission, now.state, command) is None:
-            now = told(now, _human, command, now.world.clock)
-    return now
-
-
-def _refusal(mission: Mission, state: ExecutionState, command: Command) -> str | None:
-    return refusal(mission.plan, state, command)
-
-
-def _approval(mission: Mission, state: ExecutionState) -> Approve | None:
-    """The approval that would be admitted now; an abort is the way out where none is."""
-    for loss in (mission.max_loss, None):
-        approve = Approve(by="ann", to=mission.plan.target, plan=mission.hash, max_loss=loss)
-        if refusal(mission.plan, state, approve) is None and not state.waiting:
-            return approve
-    return None
-
-
-def _reacted(now: Rehearsal) -> Rehearsal:
-    """The next human has answered what the execution waits for."""
-    waiting = now.state.waiting
-    assert waiting is not None  # noqa: S101 -- somebody was asked
-    name, *later = now.past.reactions
-    now = now.since(reactions=tuple(later))
-    match name:
-        case "retry":
-            return _said(now, *(Retry(by="ann", step=step) for step in waiting.steps))
-        case "skip":
-            return _said(now, *(Skip(by="ann", step=step, reason="by hand") for step in waiting.steps))
-        case "abort":
-            return _said(now, Abort(by="ann"))
-        case "accept":
-            return _said(now, Approve(by="ann", to=now.plan.target, plan=now.mission.hash, max_loss="1h"))
-        case "attest":
-            return _attested(now)
-    raise AssertionError(name)
-
-
-def _attested(now: Rehearsal) -> Rehearsal:
-    """Two people have pulled the plug of what could not be fenced, and say so."""
-    waiting = now.state.waiting
-    assert waiting is not None  # noqa: S101 -- somebody was asked
-    commands: list[Command] = []
-    for step in (now.plan.step(name) for name in waiting.steps):
-        if step.kind in ("fence", "stop", "isolate") and step.component and step.site:
-            now = nature.disturbed(now, step.site, powered(now.world, (step.component, step.site), "off"))
-            commands += [Attest(by=who, step=step.id, reason="I pulled its plug") for who in ("ann", "bob")]
-    return _said(now, *commands)
-
-
-_INTERFERENCES = (Abort(by="bob"), Pause(by="bob"), Escalate(by="bob"))
-
-
 def _interferences(now: Rehearsal) -> Iterator[Move]:
     """A human, or a timer that goes off early, interferes with what the engine is about to learn."""
-    for command in _INTERFERENCES:
-        if now.memory.of(_refusal, now.mission, now.state, command) is None:
-            yield Move(1, (command.command, "by bob"), _said, (command,))
+    for command in humans.interferences(now):
+        yield Move(1, (command.command, "by bob"), humans.said, (command,))
     for timer in now.timers:
         yield Move(1, ("timer", timer.id, "early"), _fired, (timer.id,))
 

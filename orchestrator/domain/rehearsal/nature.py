@@ -7,18 +7,65 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from orchestrator.domain.rehearsal.driving import Rehearsal
-from orchestrator.domain.rehearsal.model import (
-    World,
-    crashed,
-    cut_off,
-    darkened,
-    joined,
-    passed,
-    reached_again,
-    returned,
-    severed,
-)
+from orchestrator.domain.rehearsal.model import World, passed, streamed, upstream
 from orchestrator.domain.world import Records
+
+A_MOMENT = 1.0
+"""Seconds for which a primary commits alone when its standby has just lost it."""
+
+
+def crashed(world: World, site: str) -> World:
+    """Every server at the site has died without a word; the machines still have power."""
+    servers = {
+        place: replace(server, role="down") if place[1] == site and server.role != "stopped" else server
+        for place, server in world.servers.items()
+    }
+    return replace(world, servers=servers)
+
+
+def returned(world: World, site: str) -> World:
+    """Every server at the site that had died is back as its disk says, unless its machine was switched off."""
+    servers = {
+        place: server.booted() if place[1] == site and server.role == "down" and not server.unplugged else server
+        for place, server in world.servers.items()
+    }
+    return streamed(replace(world, servers=servers))
+
+
+def cut_off(world: World, site: str) -> World:
+    """Nobody outside reaches the site any more; its own clients are still served there, and commit."""
+    return _parted(replace(world, cut=world.cut | {site}))
+
+
+def darkened(world: World, site: str) -> World:
+    """The fence devices of the site do not answer any more."""
+    return replace(world, dark=world.dark | {site})
+
+
+def reached_again(world: World, site: str) -> World:
+    """The site and its fence devices are reached again, and its standbys follow."""
+    return streamed(replace(world, cut=world.cut - {site}, dark=world.dark - {site}))
+
+
+def severed(world: World) -> World:
+    """Nothing is replicated any more; everything still answers."""
+    return _parted(replace(world, severed=True))
+
+
+def joined(world: World) -> World:
+    """Replication goes on."""
+    return streamed(replace(world, severed=False))
+
+
+def _parted(world: World) -> World:
+    """Every primary that has just lost a standby has committed something that the standby does not have."""
+    newest = {component: server.log for (component, _), server in world.servers.items() if server.role == "primary"}
+    level = any(
+        server.role == "standby" and place[0] in newest and server.log >= newest[place[0]]
+        and upstream(world, place) is None
+        for place, server in world.servers.items()
+    )  # fmt: skip
+    return passed(world, A_MOMENT) if level else world
 
 
 def _severed(world: World, _: str) -> World:

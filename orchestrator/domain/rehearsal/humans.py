@@ -1,0 +1,79 @@
+"""What people say to an execution in a rehearsal: when they are asked, and when they interfere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from orchestrator.domain.admission import refusal
+from orchestrator.domain.commands import Abort, Approve, Attest, Command, Escalate, Pause, Retry, Skip
+from orchestrator.domain.rehearsal.driving import Mission, Rehearsal, told
+from orchestrator.domain.rehearsal.model import powered
+from orchestrator.domain.rehearsal.nature import disturbed
+from orchestrator.domain.state import ExecutionState, Human
+
+
+def _human(command: Command, at: float) -> Human:
+    return Human(command=command, at=at)
+
+
+def said(now: Rehearsal, *commands: Command) -> Rehearsal:
+    """What of it is admitted has been heard."""
+    for command in commands:
+        if now.memory.of(_refusal, now.mission, now.state, command) is None:
+            now = told(now, _human, command, now.world.clock)
+    return now
+
+
+def _refusal(mission: Mission, state: ExecutionState, command: Command) -> str | None:
+    return refusal(mission.plan, state, command)
+
+
+def approval(mission: Mission, state: ExecutionState) -> Approve | None:
+    """The approval that would be admitted now; an abort is the way out where none is."""
+    for loss in (mission.max_loss, None):
+        approve = Approve(by="ann", to=mission.plan.target, plan=mission.hash, max_loss=loss)
+        if refusal(mission.plan, state, approve) is None and not state.waiting:
+            return approve
+    return None
+
+
+def reacted(now: Rehearsal) -> Rehearsal:
+    """The next human has answered what the execution waits for."""
+    waiting = now.state.waiting
+    assert waiting is not None  # noqa: S101 -- somebody was asked
+    name, *later = now.past.reactions
+    now = now.since(reactions=tuple(later))
+    match name:
+        case "retry":
+            return said(now, *(Retry(by="ann", step=step) for step in waiting.steps))
+        case "skip":
+            return said(now, *(Skip(by="ann", step=step, reason="by hand") for step in waiting.steps))
+        case "abort":
+            return said(now, Abort(by="ann"))
+        case "accept":
+            return said(now, Approve(by="ann", to=now.plan.target, plan=now.mission.hash, max_loss="1h"))
+        case "attest":
+            return _attested(now)
+    raise AssertionError(name)
+
+
+def _attested(now: Rehearsal) -> Rehearsal:
+    """Two people have pulled the plug of what could not be fenced, and say so."""
+    waiting = now.state.waiting
+    assert waiting is not None  # noqa: S101 -- somebody was asked
+    commands: list[Command] = []
+    for step in (now.plan.step(name) for name in waiting.steps):
+        if step.kind in ("fence", "stop", "isolate") and step.component and step.site:
+            now = disturbed(now, step.site, powered(now.world, (step.component, step.site), "off"))
+            commands += [Attest(by=who, step=step.id, reason="I pulled its plug") for who in ("ann", "bob")]
+    return said(now, *commands)
+
+
+_INTERFERENCES = (Abort(by="bob"), Pause(by="bob"), Escalate(by="bob"))
+
+
+def interferences(now: Rehearsal) -> Iterator[Command]:
+    """What somebody may say now whom nobody has asked."""
+    for command in _INTERFERENCES:
+        if now.memory.of(_refusal, now.mission, now.state, command) is None:
+            yield command
