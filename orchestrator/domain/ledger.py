@@ -172,6 +172,21 @@ def sent_by(record: GroupRecord, attempt: Attempt, at: float) -> GroupRecord:
     return record.model_copy(update={"doubts": doubts})
 
 
+def overtaken(record: GroupRecord, attempt: Attempt, at: float) -> GroupRecord:
+    """Doubts of older attempts on the resource that this attempt has claimed, counted from its end at `at`.
+
+    Until it claimed the resource, a worker that was long thought lost could still pass its guard.
+    """
+    resource = next((r.want.resource for r in record.issued if r.attempt == attempt), None)
+    doubts = tuple(
+        d.model_copy(update={"at": max(d.at, at)})
+        if d.want.resource == resource and d.attempt.epoch == attempt.epoch and d.attempt.n < attempt.n
+        else d
+        for d in record.doubts
+    )
+    return record.model_copy(update={"doubts": doubts})
+
+
 def release(record: GroupRecord, component: str, site: str) -> GroupRecord:
     """The fence of `component` at `site` lifted: it was rebuilt, or a human asked for it (I9)."""
     own = f"{component}@{site}"

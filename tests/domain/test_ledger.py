@@ -158,6 +158,20 @@ class TestDoubts:
         assert ledger.sent_by(later, request().attempt, 50.0) == later
         assert ledger.sent_by(before, request(9).attempt, 500.0) == before
 
+    def test_what_a_newer_attempt_has_overtaken_is_counted_from_the_newer_ones_end(self) -> None:
+        """A worker that was long thought lost could pass its guard until then (found by two faults and a long wait)."""
+        other = request(1, PROMOTE)
+        before = entered(entered(record(), other), request(2))
+        both = entered(before, request(3, at=700.0))
+        later = ledger.overtaken(both, request(3).attempt, 800.0)
+        assert {doubt.attempt.n: doubt.at for doubt in later.doubts} == {1: 100.0, 2: 800.0, 3: 700.0}
+        assert ledger.overtaken(both, request(2).attempt, 800.0) == both, "an older one has overtaken nothing"
+
+    def test_a_request_without_an_answer_stays_a_doubt_whatever_is_read(self) -> None:
+        unanswered = done(FENCE).model_copy(update={"answered": False})
+        closed = ledger.close_attempt(entered(record(), request()), request().attempt, unanswered)
+        assert [doubt.attempt for doubt in closed.doubts] == [request().attempt]
+
 
 class TestCollisions:
     STATES: tuple[State, ...] = (

@@ -160,7 +160,8 @@ def _ended(plan: Plan, state: ExecutionState, event: Ended) -> ExecutionState:
     attempt, outcome = event.attempt, event.outcome
     if isinstance(outcome, Refused) and outcome.superseded:
         return superseded(plan, state, outcome.why)
-    record = ledger.close_attempt(state.record, attempt, outcome)
+    record = ledger.overtaken(state.record, attempt, event.at)
+    record = ledger.close_attempt(record, attempt, outcome)
     if isinstance(outcome, Done):
         resource = outcome.evidence.resource
         late = plan.resources[resource].late_effect
