@@ -98,6 +98,8 @@ def _how(plan: Plan, catalog: Catalog, step: Step, undo: str) -> Iterator[str]:
     if step.kind == "measure":
         yield f"- what may be lost: at most {show(plan.objectives.rpo)}, or what the approver writes here: ____________"
         yield f"- it must be a standby that receives nothing from {plan.source} any more: else that fence is not true"
+    if step.kind == "recheck":
+        yield "- no answer proves nothing: go on. An answer as a primary makes its fence void: fence it in another way"
     if step.kind == "catch_up":
         yield "- it must have replayed *past* the position at which the source was shut down, not merely up to it"
     if undo:

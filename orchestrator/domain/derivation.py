@@ -1,7 +1,8 @@
 """How a plan follows from a runbook: every step, its ID, the order and the barrier. Nowhere else is order decided.
 
-Forced: checks, approval, { fence every writer and every machine that acts | early addresses } -> measure -> promote
--> verify -> { start dependents | announce | DNS } -> verify from outside.
+Forced: checks, approval, { fence every writer and every machine that acts | early addresses } -> { measure | recheck
+the old primary } -> promote -> verify -> { start dependents | announce | DNS } -> verify from outside. A gate before
+the promotion stands between measuring and rechecking: what may veto a promotion is read just before it.
 Planned: checks, approval, stop the source in reverse order of `needs` -> catch up -> { promote | early addresses }
 -> verify -> the rest alike.
 Reprotect: checks, approval, isolate -> start -> rebuild -> release, for each component that has a writer.
@@ -17,7 +18,7 @@ from orchestrator.domain.catalog import Catalog, DnsPlace, DnsSettings
 from orchestrator.domain.component_types import TYPES, ComponentType
 from orchestrator.domain.errors import NotFoundLocally, RunbookInvalid
 from orchestrator.domain.findings import unknown
-from orchestrator.domain.plan import Kind, Plan, PlanMode, ResourceSpec, Step, Want
+from orchestrator.domain.plan import PROVES, Kind, Plan, PlanMode, ResourceSpec, Step, Want
 from orchestrator.domain.resolving import Resolution, resolve
 from orchestrator.domain.runbook import Gate, Runbook
 from orchestrator.domain.world import Holder, Power, ReplicatesFrom, Role, Running, State, Strength
@@ -27,6 +28,7 @@ TIMEOUTS: dict[Kind, float] = {
     "fence": 60.0,
     "stop": 120.0,
     "measure": 15.0,
+    "recheck": 15.0,
     "catch_up": 300.0,
     "promote": 60.0,
     "verify": 60.0,
@@ -178,14 +180,24 @@ class _Builder:
         return self._add(kind, name, self.target, after, f"{name} at {self.target} {what}",
                          looks_at=(self._instance(name, self.target),))  # fmt: skip
 
+    def _rechecks(self, after: tuple[str, ...]) -> tuple[str, ...]:
+        """A look at each writer that was fenced. A stopped one has told its end itself, from its files."""
+        return tuple(
+            self._add("recheck", name, self.source, after, f"{name} at {self.source} must not answer as a primary",
+                      looks_at=(self._instance(name, self.source),))
+            for name in self._writers() if f"{name}.fence" in self.steps
+        )  # fmt: skip
+
     def _promote_and_follow(self, moved: set[str]) -> tuple[Step, ...]:
-        barrier = tuple(s.id for s in self.steps.values() if s.kind in ("fence", "stop", "measure", "catch_up"))
+        barrier = tuple(s.id for s in self.steps.values() if s.kind in PROVES)
         barrier = barrier or ("approve",)  # nothing acts, nothing to fence: still no change before a human agrees (I7)
         gate = next((gate for gate in self.runbook.gates if gate.before == "promote"), None)
         if gate and self._writers():
             barrier = (
                 self._add("approve", None, None, barrier, "a human approves the promotion", "promotion", gate=gate),
             )
+        last = barrier if gate else tuple(s for s in barrier if self.steps[s].kind == "fence")
+        barrier = (*barrier, *self._rechecks(last))
         for name in self.order:
             self._activate(name, barrier, moved)
         served = tuple(s.id for s in self.steps.values() if s.kind in ("switch", "announce", "start", "verify"))

@@ -16,17 +16,20 @@ DERIVATION = "1"
 PlanMode = Mode | Literal["reprotect", "unfence"]
 
 Kind = Literal[
-    "check", "approve", "fence", "stop", "measure", "catch_up", "promote", "verify",
+    "check", "approve", "fence", "stop", "measure", "catch_up", "recheck", "promote", "verify",
     "start", "switch", "announce", "isolate", "rebuild", "release",
 ]  # fmt: skip
 
 CHANGES: frozenset[Kind] = frozenset({"fence", "stop", "promote", "start", "switch", "announce", "isolate", "rebuild"})
 """The kinds that change the world; the others only look, or ask a human."""
 
+PROVES: frozenset[Kind] = frozenset({"fence", "stop", "measure", "catch_up", "recheck"})
+"""The kinds that make up the barrier: a promotion waits for each of them."""
+
 NO_JOURNAL = "none"
 """What stands for the journal's identity in a plan that is only looked at."""
 
-SAFETY: frozenset[Kind] = frozenset({"check", "approve", "fence", "stop", "measure", "catch_up", "promote", "isolate"})
+SAFETY: frozenset[Kind] = PROVES | {"check", "approve", "promote", "isolate"}
 """The kinds that cannot be skipped: a skipped one would open a barrier without evidence (I2)."""
 
 

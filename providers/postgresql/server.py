@@ -68,6 +68,12 @@ class Server:
         upstream = self._confirmed_upstream(row["sender_host"], row["sender_port"], row["slot"], row["identity"])
         return reading.of_running_server(row, str(self._endpoint), upstream if row["receiver"] == "streaming" else None)
 
+    def glance(self) -> Reading:
+        """What a server that answers says of itself; one that does not is not looked for in its files."""
+        if not self._endpoint.answers(_PEER_SECONDS):
+            raise Unreachable(f"{self._endpoint}: nothing answers within {_PEER_SECONDS:g} s")
+        return self.observe()
+
     def apply(self, desired: State, observed: Reading, call: Call) -> None:
         """Ask for a role, or for a place behind another site's server."""
         match desired:

@@ -104,6 +104,56 @@ async def test_where_the_first_method_does_not_answer_the_second_cuts(
     assert [(term.site, term.timeline) for term in verdict.terms] == [("dc", 1), ("cloud", 2)]
 
 
+# ---- contradicted
+
+
+def _lied_to(lab: Lab, *more: str) -> dict[str, object]:
+    """The components of a runbook whose first fence of pg-a lies; `more`: agents that come after it."""
+    components: dict[str, object] = description.runbook(lab)["components"]
+    agents = [str(outlet.lying(lab.machines["pg-a"])), *more]
+    components["db"]["at"]["dc"]["fence"] = [{"fence_agents": {"agent": agent}} for agent in agents]  # type: ignore[index]
+    return components
+
+
+async def test_a_primary_that_accepts_commits_after_its_fence_vetoes_the_promotion(
+    lab: Lab, watch: Watch, operation: Operation
+) -> None:
+    operation.describe(components=_lied_to(lab), waiting="3s")
+    inside = writer(lab, "inside", at="app-a", by=lab.address("pg-a"))
+    with operation.worker():
+        handle = await operation.failover()
+        await operation.approve(handle)
+        waiting = await operation.waiting(handle)
+        assert waiting.steps == ("db.fence",)
+        assert "its evidence is void: dc is alive: " in waiting.why
+        assert "it answers as a primary, which accepts commits" in waiting.why
+        result = await operation.end(handle)
+    assert result.end == "NEEDS_HUMAN", result.why
+    assert operation.requests(FENCE_AT_DC) == ["off"], "the device was asked, and has said off"
+    assert operation.requests(AT_CLOUD) == []
+    inside.wait_for_ack("inside")
+    assert not lab.databases["pg-b"].writable
+    verdict = watch.report(inside)
+    assert verdict.overlaps == ()
+    assert verdict.lost == ()
+    assert [(term.site, term.timeline) for term in verdict.terms] == [("dc", 1)]
+
+
+async def test_where_the_first_method_is_contradicted_the_second_cuts(
+    lab: Lab, watch: Watch, operation: Operation
+) -> None:
+    operation.describe(components=_lied_to(lab, str(outlet.install(lab.machines["pg-a"]))))
+    with operation.worker():
+        await operation.succeeds(await operation.failover())
+    assert operation.requests(FENCE_AT_DC) == ["off"]
+    assert operation.requests(f"{FENCE_AT_DC}-2") == ["off"]
+    assert lab.machines["pg-a"].power_history[-2:] == ["on", "off"]
+    watch.see_service()
+    verdict = watch.report()
+    assert verdict.overlaps == ()
+    assert [(term.site, term.timeline) for term in verdict.terms] == [("dc", 1), ("cloud", 2)]
+
+
 # ---- the old primary returns
 
 

@@ -227,6 +227,16 @@ def test_a_crashed_server_is_in_no_role(pair: Pair) -> None:
     assert any("not shut down cleanly" in warning for warning in reading.warnings)
 
 
+def test_a_glance_tells_a_primary_that_accepts_commits_from_one_that_does_not_answer(pair: Pair) -> None:
+    server = pair.resource("az-a")
+    reading = server.glance()
+    assert (reading.state("role"), reading.identity) == (PRIMARY, pair.resource("az-b").observe().identity)
+    pair.at("az-a").stop()
+    with pytest.raises(Unreachable, match="nothing answers"):
+        server.glance()
+    assert server.observe().state("role") == STOPPED, "its files are another way, which may take its time"
+
+
 def test_without_its_files_a_server_that_is_down_is_unreachable(pair: Pair) -> None:
     crash(pair, "az-a")
     with pytest.raises(Unreachable, match="set data_directory"):

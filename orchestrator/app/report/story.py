@@ -76,6 +76,8 @@ def _steps(facts: Facts) -> Iterator[Moment]:
             yield Moment(at=at, text=f"{one.resource} was put back to {one.desired} ({one.said}).", tone="good")
         elif one.kind == "measure":
             yield Moment(at=at, text=_measured(facts, at), tone="plain")
+        elif one.kind == "recheck":
+            yield Moment(at=at, text=f"Nothing contradicts the fence: {one.said}.", tone="plain")
         else:
             yield Moment(at=at, text=_done(facts, one), tone="good" if one.kind in CHANGES else "plain")
 

@@ -9,7 +9,7 @@ from orchestrator.app.report.facts import Facts
 from orchestrator.app.report.model import EvidenceLine, Found, StepLine, Try, UndoLine
 from orchestrator.app.report.wording import position
 from orchestrator.domain.barrier import sufficient
-from orchestrator.domain.engine.steps import stuck
+from orchestrator.domain.engine.steps import satisfied
 from orchestrator.domain.ledger import Attempt
 from orchestrator.domain.outcome import Done, Failed, Refused, Unknown
 from orchestrator.domain.plan import Step
@@ -83,7 +83,8 @@ def _looks(facts: Facts) -> Iterator[Try]:
             case Looked(step=step, at=at):
                 # What was read can be good and what it means not: the step knows.
                 record = after.steps[step]
-                yield _look(facts, step, started.pop(step, at), at, event.why or record.said, failed=stuck(record))
+                said = record.said if facts.plan.step(step).kind == "recheck" else event.why or record.said
+                yield _look(facts, step, started.pop(step, at), at, said, failed=not satisfied(record))
             case _:
                 pass
     for step, at in started.items():

@@ -100,6 +100,8 @@ def _checked(plan: Plan, state: ExecutionState, event: Checked) -> ExecutionStat
 
 def _looked(plan: Plan, state: ExecutionState, event: Looked) -> ExecutionState:
     step, record = plan.step(event.step), state.steps[event.step]
+    if step.kind == "recheck":
+        return _rechecked(plan, state, event)
     if event.reading is None:
         return _set(state, step.id, moved(record, "failed", ended_at=event.at, said=event.why))
     state = state.model_copy(
@@ -133,7 +135,18 @@ def _judged(plan: Plan, state: ExecutionState, step: Step, reading: Reading) -> 
     served = step.component and step.site and promoted_before(state, step.component, step.site)
     if reading.state("role") != Role(role="standby") and not (served and reading.state("role") == Role(role="primary")):
         return f"{step.component} at {step.site} is no standby any more: {_states(reading)}"
-    return barrier.veto(plan, reading) or barrier.too_much_lost(plan, state)
+    return barrier.veto(plan, state, step, reading) or barrier.too_much_lost(plan, state)
+
+
+def _rechecked(plan: Plan, state: ExecutionState, event: Looked) -> ExecutionState:
+    """The old primary was looked at once more: what is read can only contradict the fence, never confirm it (I2)."""
+    step, reading = plan.step(event.step), event.reading
+    why = barrier.veto(plan, state, step, reading) if reading else None
+    said = why or (_states(reading) if reading else f"no answer, which proves nothing: {event.why}")
+    evidence = _seen(step, event.resource, reading, event.at) if reading else None
+    name = "failed" if why else "done"
+    record = moved(state.steps[step.id], name, ended_at=event.at, said=said, evidence=evidence)
+    return _set(state, step.id, record)
 
 
 def _issued(state: ExecutionState, event: Issued) -> ExecutionState:
