@@ -53,8 +53,8 @@ def derive(runbook: Runbook, catalog: Catalog, to: str, mode: PlanMode, journal:
     if to not in runbook.direction:
         raise NotFoundLocally(f"{runbook.runbook}: " + unknown(to, runbook.direction, "site to move to"))
     resolution = resolve(runbook, catalog)
-    if resolution.findings:
-        raise RunbookInvalid(f"{runbook.runbook}: {resolution.findings[0]}")
+    if resolution.errors:
+        raise RunbookInvalid(f"{runbook.runbook}: {resolution.errors[0]}")
     builder = _Builder(resolution, to, mode)
     shapes = {"planned": builder.planned, "forced": builder.forced, "reprotect": builder.reprotect}
     steps = shapes.get(mode, builder.unfence)()

@@ -7,13 +7,19 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from orchestrator.domain.by_hand import ByHand
-from orchestrator.domain.catalog import ResourceType, Settings
+from orchestrator.domain.catalog import ResourceType, Settings, Site, Weakness
 from orchestrator.domain.durations import Seconds
 
 # The names under which ClusterLabs installs fence_ipmilan; all of them call ipmitool.
 IPMI_AGENTS = frozenset(
     {"fence_ipmilan", "fence_ipmilanplus", "fence_idrac", "fence_ilo3", "fence_ilo4", "fence_ilo5", "fence_imm"}
 )
+
+# Agents that speak to a controller on the machine's own board, by their names in ClusterLabs' fence-agents.
+_ON_BOARD = IPMI_AGENTS | {
+    "fence_redfish", "fence_ilo", "fence_ilo2", "fence_ilo3_ssh", "fence_ilo4_ssh", "fence_ilo5_ssh", "fence_ilo_mp",
+    "fence_ilo_ssh", "fence_drac", "fence_drac5", "fence_idrac", "fence_rsa", "fence_rsb", "fence_amt", "fence_amt_ws",
+}  # fmt: skip
 
 _OURS = frozenset({"action", "option"})
 _OLD_NAMES = {"ipaddr": "ip", "port": "plug"}  # fence-agents' lib/fencing.py: both are read, the new one is advertised
@@ -56,6 +62,23 @@ class MachinePlace(Settings):
         options = {_OLD_NAMES.get(name, name): value for name, value in self.options.items()}
         named = [f"{key}={options[key]}" for key in _NAMES_THE_MACHINE if key in options]
         return ",".join(named) or super().thing
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where the fencing device is reached."""
+        return tuple(self.options[name] for name in ("ip", "ipaddr") if name in self.options)
+
+    @property
+    def controller(self) -> str | None:
+        """The fencing device, whatever outlets it has and whichever agent speaks to it."""
+        return next(iter(self.addresses), None)
+
+    def weakness(self, site: Site) -> Weakness | None:
+        """A controller on the machine's board has the machine's power."""
+        if self.agent.rpartition("/")[2] not in _ON_BOARD:
+            return None
+        why = f"what {self.agent} speaks to is fed by the machine that it cuts off, and says nothing once that has none"
+        return Weakness("power", why)
 
     @field_validator("options")
     @classmethod
