@@ -17,7 +17,7 @@ from orchestrator.domain.by_hand import ByHand, filled, wanted
 from orchestrator.domain.catalog import Catalog, NoSettings
 from orchestrator.domain.durations import show
 from orchestrator.domain.plan import Plan, ResourceSpec, Step, Want
-from orchestrator.domain.world import Holder, Power, Records, State
+from orchestrator.domain.world import Holder, Power, Records, State, Strength
 
 TICK = "- [ ] done    time ____:____    name ______________________    read back ______________________________"
 BLANK = "______________________________"
@@ -110,7 +110,9 @@ def _how(plan: Plan, catalog: Catalog, step: Step, undo: str) -> Iterator[str]:
 
 def _reaching(plan: Plan, catalog: Catalog, step: Step, want: Want, number: int) -> Iterator[str]:
     how = _by_hand(plan, catalog, want.resource)
-    if number > 1:
+    if number > 1 and step.needs_strength is Strength.F3:
+        yield f"- **also, until two that share no controller have confirmed it**, method {number}, `{want.resource}`:"
+    elif number > 1:
         yield f"- **only if the one before was not confirmed**, method {number}, `{want.resource}`:"
     looking = _looking(plan, catalog, want.resource, want.desired)
     if plan_view.changes(step):

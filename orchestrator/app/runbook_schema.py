@@ -88,6 +88,7 @@ class _Parts:
         fenced: Schema = {}
         if kind.fenced:
             own = self.of(PlaceKeys)["properties"]
+            keys["fencing"] = core["fencing"]
             fenced = {"fence": {"$ref": "#/$defs/fence"}, "machine": {"type": "string"}, **own}
         place = self._keys(found.place, fenced) if found else _closed(fenced, [])
         keys["at"] = {"type": "object", "additionalProperties": place}

@@ -6,7 +6,23 @@ from orchestrator.domain.checks import current_loss
 from orchestrator.domain.ledger import conflict
 from orchestrator.domain.plan import Plan, Step
 from orchestrator.domain.state import ExecutionState, Status
-from orchestrator.domain.world import Evidence, Reading, ReplicatesFrom, Role
+from orchestrator.domain.world import Evidence, Reading, ReplicatesFrom, Role, Strength, share_no_controller
+
+
+def joined(plan: Plan, step: Step, earlier: Evidence | None, new: Evidence) -> Evidence:
+    """The evidence of a step after one more of its methods was confirmed.
+
+    F3 where two of them that share no controller have each read it off, latched: what one device says twice, or two
+    doors to one device, is not more than F2 (I2).
+    """
+    if step.needs_strength < Strength.F3 or earlier is None:
+        return new
+    of_each = {e.resource: e.model_copy(update={"beside": ()}) for e in (*earlier.beside, earlier, new)}
+    strong = [e for e in of_each.values() if min(e.strength, Strength.F2) is Strength.F2 and e.reading.latched]
+    last = strong[-1] if strong else new
+    f3 = share_no_controller(plan.resources[e.resource].controller for e in strong)
+    beside = tuple(e for e in of_each.values() if e.resource != last.resource)
+    return last.model_copy(update={"strength": Strength.F3 if f3 else last.strength, "beside": beside})
 
 
 def sufficient(step: Step, evidence: Evidence) -> str | None:
@@ -14,6 +30,9 @@ def sufficient(step: Step, evidence: Evidence) -> str | None:
     if evidence.attested_by:
         return None
     if evidence.strength < step.needs_strength:
+        if step.needs_strength is Strength.F3:
+            said = f"{evidence.authorities} reads it off (F{evidence.strength:d})"
+            return f"{said}, and F3 needs two that share no controller"
         return f"evidence is only F{evidence.strength:d}, F{step.needs_strength:d} is needed"
     if step.needs_latch and not evidence.reading.latched:
         return "it is not latched: it could come back writable by itself"

@@ -117,8 +117,7 @@ class _Builder:
             stopped = self._want(server, Role(role="stopped"), name, site)
             self._add("isolate", name, site, approve, f"{name} at {site} cannot accept writes", wants=(stopped, *off),
                       needs_strength=Strength.F2, needs_latch=True)  # fmt: skip
-            self._add("start", name, site, (f"{name}.isolate",), f"power on {name}'s machine at {site}",
-                      wants=self._power(name, site, "on"))  # fmt: skip
+            self._start(name, site, (f"{name}.isolate",), f"power on {name}'s machine at {site}")
             upstream = ReplicatesFrom(site=self.source)
             self._add("rebuild", name, site, (f"{name}.start",), f"rebuild {name} at {site} from {self.source}",
                       wants=(self._want(server, upstream, name, site),), patience=BOOT_PATIENCE)  # fmt: skip
@@ -131,8 +130,7 @@ class _Builder:
         fenced = [name for name in self.order if self._type(name).fenced]
         approve = self._checks_and_approval(*fenced)
         for name in fenced:
-            self._add("start", name, self.target, approve, f"power on {name}'s machine at {self.target}",
-                          wants=self._power(name, self.target, "on"))  # fmt: skip
+            self._start(name, self.target, approve, f"power on {name}'s machine at {self.target}")
         return tuple(self.steps.values())
 
     def spec(self, resource: str) -> ResourceSpec:
@@ -158,14 +156,20 @@ class _Builder:
                          looks_at=tuple(dict.fromkeys([*own, *fences])))  # fmt: skip
 
     def _fence(self, name: str, after: tuple[str, ...]) -> str:
-        methods = ", then ".join(m.partition(":")[2] for m in self.resolution.fences[name, self.source])
-        summary = f"fence {name} at {self.source}: power off through {methods}"
+        strength = self._strength(name)
+        ways = [method.partition(":")[2] for method in self.resolution.fences[name, self.source]]
+        how = (
+            f"{', '.join(ways)}: two that share no controller (F3)" if strength > Strength.F2 else ", then ".join(ways)
+        )
+        summary = f"fence {name} at {self.source}: power off through {how}"
         own = self._instance(name, self.source)
         return self._add("fence", name, self.source, after, summary, wants=self._power(name, self.source, "off"),
                          touches=(own,) if self._type(name).writers == "one" else (),
-                         needs_strength=Strength.F2, needs_latch=True)  # fmt: skip
+                         needs_strength=strength, needs_latch=True)  # fmt: skip
 
     def _stop(self, name: str, after: tuple[str, ...]) -> str:
+        """A store tells its own end, from its files (F2); a machine is off by the same proof as when it is fenced."""
+        strength = Strength.F2 if self._type(name).writers == "one" else self._strength(name)
         if self._type(name).writers == "one":
             wants: tuple[Want, ...] = (
                 self._want(self._instance(name, self.source), Role(role="stopped"), name, self.source),
@@ -173,7 +177,21 @@ class _Builder:
         else:
             wants = self._power(name, self.source, "off")
         return self._add("stop", name, self.source, after, f"stop {name} at {self.source}", wants=wants,
-                         needs_strength=Strength.F2, needs_latch=True)  # fmt: skip
+                         needs_strength=strength, needs_latch=True)  # fmt: skip
+
+    def _start(self, name: str, site: str, after: tuple[str, ...], summary: str) -> str:
+        """Power on. What is fenced with F3 was cut by several methods: each gives back, the last one first."""
+        wants = self._power(name, site, "on")
+        if self._strength(name) < Strength.F3:
+            return self._add("start", name, site, after, summary, wants=wants)
+        for number, want in enumerate(reversed(wants[1:]), start=1):
+            through = f"{summary} through {want.resource.partition(':')[2]}"
+            after = (self._add("start", name, site, after, through, f"{name}.start-{number}", wants=(want,)),)
+        # A controller on the machine's board begins to boot once that has power again.
+        return self._add("start", name, site, after, summary, wants=wants[:1], patience=BOOT_PATIENCE)
+
+    def _strength(self, name: str) -> Strength:
+        return Strength[self.runbook.components[name].fencing]
 
     def _measure(self, name: str, kind: Kind, after: tuple[str, ...]) -> str:
         what = "has replayed all of the source's log" if kind == "catch_up" else "loses no more than was accepted"
@@ -220,8 +238,7 @@ class _Builder:
                 "verify", name, self.target, (f"{name}.promote",), f"{name} at {self.target} is primary", wants=primary
             )
         elif kind.fenced:
-            self._add("start", name, self.target, (*barrier, *needed), f"start {name} at {self.target}",
-                      wants=self._power(name, self.target, "on"))  # fmt: skip
+            self._start(name, self.target, (*barrier, *needed), f"start {name} at {self.target}")
         elif f"{name}.switch" in moved:
             after = (f"{name}.switch", *self._past(barrier, needed))
             self._add("announce", name, self.target, after, f"announce {name} at {self.target} again",

@@ -37,11 +37,13 @@ class ResourceSpec(Frozen):
     """One resource as the plan knows it: enough to build its adapter anywhere, and nothing secret (I14).
 
     `thing`: what it is in the world, the same in every runbook that names it (I6).
+    `controller`: of a fence method, what carries it out; empty where that is not known.
     """
 
     id: str
     type: str
     thing: str
+    controller: str = ""
     component: str
     site: str | None
     settings: dict[str, Any]

@@ -74,7 +74,19 @@ def with_fences(more: str, keys: str = "") -> str:
     )
 
 
+def strong(*methods: str) -> str:
+    """The valid runbook with F3 asked for db, these methods at left, and two good ones at right."""
+    agent = "fence: [{fence_agents: {agent: fence_ipmilan}}]"
+    good = ", ".join(f"{{fence_agents: {{agent: fence_wti, options: {{ip: 10.0.9.{n}}}}}}}" for n in (1, 2))
+    return changed(
+        ("    type: postgresql\n", "    type: postgresql\n    fencing: F3\n"),
+        (f"1.1, {agent}", f"1.1, fence: [{', '.join(methods)}]"),
+        (f"2.1, {agent}", f"2.1, fence: [{good}]"),
+    )
+
+
 ADD = ": when that is lost it confirms nothing; add a method that depends on nothing there"
+ASKS = "10:5: FENCE-STRENGTH db asks for F3, but"
 SHARES = "the fence of db at left through fence_agents shares its"
 
 
@@ -353,6 +365,36 @@ BROKEN: dict[str, tuple[str, list[str]]] = {
     "fence with an address in its site's own network": (
         fenced("options: {ip: 10.0.1.200}", site="networks: [10.0.1.0/24]"),
         [f"11:39: FENCE-PATH {SHARES[:-11]} is reached at 10.0.1.200, in the network 10.0.1.0/24 of left itself{ADD}"],
+    ),
+    "F3 with one method": (
+        strong("{fence_agents: {agent: fence_wti, options: {ip: 10.0.8.1, plug: 1}}}"),
+        [f"{ASKS} there is only one method at left: name a second one that shares no controller with it"],
+    ),
+    "F3 with two doors to one device": (
+        strong(
+            "{fence_agents: {agent: fence_ipmilan, options: {ip: 10.0.8.1}}}",
+            "{fence_agents: {agent: fence_wti, options: {ipaddr: 10.0.8.1}}}",
+        ),
+        [f"{ASKS} fence_agents and fence_agents-2 at left share the controller '10.0.8.1'"],
+    ),
+    "F3 with the controller that was declared": (
+        strong(
+            "{fence_agents: {agent: fence_wti, options: {ip: 10.0.8.1}, fault_domain: {controller: pdu}}}",
+            "{fence_agents: {agent: fence_wti, options: {ip: 10.0.8.2}, fault_domain: {controller: pdu}}}",
+        ),
+        [f"{ASKS} fence_agents and fence_agents-2 at left share the controller 'pdu'"],
+    ),
+    "F3 with a controller that nobody knows": (
+        strong("{fence_agents: {agent: fence_wti, options: {ip: 10.0.8.1}}}", "{fence_agents: {agent: fence_mine}}"),
+        [f"{ASKS} what controls fence_agents-2 at left is not known: say so by `fault_domain: {{controller: ...}}`"],
+    ),
+    "F3 of what is not fenced": (
+        changed(("    needs: [db]\n", "    needs: [db]\n    fencing: F3\n")),
+        ["16:5: VALUE a dns is not fenced: only postgresql, vm are"],
+    ),
+    "strength that is none": (
+        changed(("    type: postgresql\n", "    type: postgresql\n    fencing: F4\n")),
+        ["10:5: VALUE input should be 'F2' or 'F3'"],
     ),
     "network that is none": (
         fenced("site: right", site="networks: [10.0.1.0/33]"),

@@ -8,6 +8,8 @@ import time
 import pytest
 
 from orchestrator.domain.commands import Attest
+from orchestrator.domain.world import Strength
+from orchestrator.runtime import archive
 from tests.e2e.lab import description, names, outlet
 from tests.e2e.lab.faults import Faults
 from tests.e2e.lab.observer import Watch, writer
@@ -102,6 +104,30 @@ async def test_where_the_first_method_does_not_answer_the_second_cuts(
     verdict = watch.report()
     assert verdict.overlaps == ()
     assert [(term.site, term.timeline) for term in verdict.terms] == [("dc", 1), ("cloud", 2)]
+
+
+async def test_where_two_authorities_are_asked_for_both_cut_and_both_give_back(
+    lab: Lab, watch: Watch, operation: Operation
+) -> None:
+    components = description.runbook(lab)["components"]
+    for site, machine in (("dc", "pg-a"), ("cloud", "pg-b")):
+        agent, controller = str(outlet.install(lab.machines[machine])), {"controller": f"outlet-{machine}"}
+        method = {"fence_agents": {"agent": agent, "fault_domain": controller}}
+        components["db"]["at"][site]["fence"].append(method)
+    components["db"]["fencing"] = "F3"
+    operation.describe(components=components)
+    with operation.worker():
+        await operation.succeeds(await operation.failover())
+        assert operation.requests(FENCE_AT_DC) == operation.requests(f"{FENCE_AT_DC}-2") == ["off"]
+        proof = archive.find(operation.journal, operation.group).state().steps["db.fence"].evidence
+        assert proof is not None
+        assert proof.strength is Strength.F3
+        assert len(proof.authorities.split(" and ")) == 2
+        await operation.succeeds(await operation.reprotect("dc"))
+    assert operation.requests(f"{FENCE_AT_DC}-2")[-1] == "on", "the last that cut is the first that gives back"
+    assert operation.ledger.fenced == {}
+    watch.see_service()
+    assert watch.report().overlaps == ()
 
 
 # ---- contradicted

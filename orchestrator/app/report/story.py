@@ -111,7 +111,7 @@ def _done(facts: Facts, one: Try) -> str:
         new = proof.reading.replication
         return f"{text}: timeline {new.timeline}, log at {position(new.written)}, says {proof.reading.authority}."
     latched = ", latched" if proof.reading.latched else ""
-    return f"{text}{through}: {proof.state} ({strength(proof)}{latched}), says {proof.reading.authority}."
+    return f"{text}{through}: {proof.state} ({strength(proof)}{latched}), says {proof.authorities}."
 
 
 def _verified(step: Step) -> str:

@@ -186,10 +186,14 @@ def _ended(plan: Plan, state: ExecutionState, event: Ended) -> ExecutionState:
     old = _record_of(state, event)
     if old is None or old.attempt != attempt:
         return state
-    evidence = outcome.evidence if isinstance(outcome, Done) else None
-    lacking = barrier.sufficient(plan.step(attempt.step), evidence) if evidence and not attempt.undo else None
-    name = "failed" if lacking else event_of(outcome)
-    said = lacking or (_evidence_text(outcome) if isinstance(outcome, Done) else outcome.why)
+    evidence, lacking, name = old.evidence, None, event_of(outcome)
+    said = "" if isinstance(outcome, Done) else outcome.why
+    if isinstance(outcome, Done):
+        step = plan.step(attempt.step)
+        evidence = outcome.evidence if attempt.undo else barrier.joined(plan, step, old.evidence, outcome.evidence)
+        lacking = None if attempt.undo else barrier.sufficient(step, evidence)
+        said = lacking or _evidence_text(evidence, outcome.changed)
+    name = "failed" if lacking else name
     update = {"outcome": outcome, "evidence": evidence, "ended_at": event.at, "said": said}
     if attempt.undo:
         undone = moved(old, name, **update)
@@ -252,7 +256,7 @@ def _approved(plan: Plan, state: ExecutionState, approve: Approve, at: float) ->
 
 
 def _again(state: ExecutionState, step: str) -> ExecutionState:
-    record = moved(state.steps[step], "again", method=0, tries=0, said="")
+    record = moved(state.steps[step], "again", method=0, tries=0, said="", evidence=None)
     return _set(state, step, record).model_copy(update={"waiting": None})
 
 
@@ -311,8 +315,7 @@ def _states(reading: Reading) -> str:
     return ", ".join(str(state) for state in reading.states) or "; ".join(reading.warnings) or "no known state"
 
 
-def _evidence_text(outcome: Done) -> str:
-    evidence = outcome.evidence
+def _evidence_text(evidence: Evidence, changed: bool) -> str:
     latched = ", latched" if evidence.reading.latched and evidence.state == Power(power="off") else ""
-    already = "" if outcome.changed else ", was so already"
-    return f"{evidence.state} (F{evidence.strength:d}{latched}{already}) says {evidence.reading.authority}"
+    already = "" if changed else ", was so already"
+    return f"{evidence.state} (F{evidence.strength:d}{latched}{already}) says {evidence.authorities}"

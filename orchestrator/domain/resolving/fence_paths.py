@@ -17,6 +17,7 @@ from orchestrator.domain.base import Frozen
 from orchestrator.domain.catalog import Aspect, FaultDomain, FaultDomains, Settings, Site, Weakness
 from orchestrator.domain.findings import check_model, unknown
 from orchestrator.domain.resolving.resolution import Path, Resolution
+from orchestrator.domain.world import share_no_controller
 
 ASPECTS: tuple[Aspect, ...] = get_args(Aspect)
 
@@ -59,6 +60,11 @@ class Method:
         """Its name for a person."""
         return self.id.partition(":")[2]
 
+    @property
+    def controller(self) -> str:
+        """What carries it out, as declared or as its provider's keys tell; empty where neither does."""
+        return self.keys.fault_domain.controller or self.place.controller or ""
+
 
 def judge_paths(out: Resolution, name: str, site: str, methods: list[Method]) -> None:
     """Each method that depends on what it cuts off is noted: as an error where none is left that does not."""
@@ -82,6 +88,23 @@ def judge_paths(out: Resolution, name: str, site: str, methods: list[Method]) ->
         if not reasons and not independent and method.id in weak:
             told = f"the fence of {name} at {site} has no way that is independent: {weak[method.id].why}"
             out.find("FENCE-PATH", method.path, f"{told}{_SECOND}", "warning")
+
+
+def judge_strength(out: Resolution, name: str, site: str, methods: list[Method]) -> None:
+    """A list that can never give the proof that its component asks for is noted."""
+    controllers = [method.controller for method in methods]
+    if out.runbook.components[name].fencing != "F3" or share_no_controller(controllers):
+        return
+    unknown = [method.name for method in methods if not method.controller]
+    if len(methods) < 2:
+        why = f"there is only one method at {site}: name a second one that shares no controller with it"
+    elif unknown:
+        why = (
+            f"what controls {', '.join(unknown)} at {site} is not known: say so by `fault_domain: {{controller: ...}}`"
+        )
+    else:
+        why = f"{' and '.join(method.name for method in methods)} at {site} share the controller {controllers[0]!r}"
+    out.find("FENCE-STRENGTH", ("components", name, "fencing"), f"{name} asks for F3, but {why}")
 
 
 _WAY_OUT = ": when that is lost it confirms nothing; add a method that depends on nothing there"

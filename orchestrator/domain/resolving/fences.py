@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from orchestrator.domain.catalog import ResourceType
 from orchestrator.domain.findings import unknown
-from orchestrator.domain.resolving.fence_paths import Method, MethodKeys, judge_paths
+from orchestrator.domain.resolving.fence_paths import Method, MethodKeys, judge_paths, judge_strength
 from orchestrator.domain.resolving.resolution import Path, Resolution
 
 
@@ -40,6 +40,7 @@ def resolve_fences(out: Resolution, name: str) -> None:
             out.instances[name, site] = methods[0].id
         if len(out.findings) == before:
             judge_paths(out, name, site, methods)
+            judge_strength(out, name, site, methods)
 
 
 def _methods(out: Resolution, name: str, site: str) -> Iterator[tuple[str, dict[str, Any], Path]]:
@@ -77,11 +78,12 @@ def _add(
     base = f"{name}@{site}:{kind.provider}"
     twins = sum(1 for other in out.specs if other == base or other.startswith(base + "-"))
     spec = out.spec(f"{base}-{twins + 1}" if twins else base, kind, name, site, {site: settings})
-    out.add(spec.model_copy(update={"credentials": credentials}))
     try:
-        yield Method(spec.id, kind.place.model_validate(settings), MethodKeys.model_validate(own), where)
+        method = Method(spec.id, kind.place.model_validate(settings), MethodKeys.model_validate(own), where)
     except ValidationError:
         return  # `validate` has noted why
+    out.add(spec.model_copy(update={"credentials": credentials, "controller": method.controller}))
+    yield method
 
 
 def _machine_type(out: Resolution, provider: str) -> ResourceType | None:

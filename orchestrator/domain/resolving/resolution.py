@@ -17,6 +17,7 @@ Path = tuple[str | int, ...]
 Places = dict[str, dict[str, Any]]
 
 CORE_KEYS = ("type", "needs", "credentials", "server", "at")
+FENCED_KEYS = (*CORE_KEYS, "fencing")
 PLACE_KEYS = ("fence", "machine", "fault_domain")
 
 
