@@ -46,6 +46,8 @@ class MachinePlace(Settings):
         again by itself. It is then off but not latched, and off alone does not allow a promotion.
     uuid: for the IPMI agents, the GUID that `ipmitool mc guid` prints for this machine's controller. Where it is
         given, nothing is switched off or on unless the controller that answers has it.
+    alias: for agents that know `list`, what that shows beside the `plug`: an outlet's label, a virtual machine's UUID.
+        Where it is given, nothing is switched off or on unless the device shows it there.
     timeout, status_timeout: the agent is killed after this time; for `off` and `on` the outcome is then unknown.
     """
 
@@ -53,6 +55,7 @@ class MachinePlace(Settings):
     options: dict[str, OptionText] = Field(default_factory=dict)
     restores_power: bool = False
     uuid: str | None = None
+    alias: str | None = None
     timeout: Seconds = Field(default=40.0, gt=0)
     status_timeout: Seconds = Field(default=15.0, gt=0)
 
@@ -97,11 +100,19 @@ class MachinePlace(Settings):
         return options
 
     @model_validator(mode="after")
-    def _uuid_can_be_read(self) -> MachinePlace:
+    def _identity_can_be_read(self) -> MachinePlace:
         if self.uuid and self.agent.rpartition("/")[2] not in IPMI_AGENTS:
-            msg = f"uuid cannot be read through {self.agent}: remove it, or name the machine by its UUID in `plug`"
+            msg = f"uuid cannot be read through {self.agent}: remove it, or give `alias`, what its `list` shows"
+            raise ValueError(msg)
+        if self.alias and not self.plug:
+            msg = "alias is what the device shows beside a plug: give that as well, under `options:`"
             raise ValueError(msg)
         return self
+
+    @property
+    def plug(self) -> str | None:
+        """The outlet, or the machine's name, on the device."""
+        return self.options.get("plug") or self.options.get("port")
 
 
 LATE_EFFECT = 600.0
@@ -122,6 +133,7 @@ RESOURCES: tuple[ResourceType, ...] = (
                 "printf '%s\\n' action=status {options} | {agent}; echo $?    # 2: off, 0: on, else: not known",
                 _CREDENTIALS,
                 "its UUID must be {uuid}",
+                "printf '%s\\n' action=list {options} | {agent}    # must show {alias} beside the plug",
             ),
             do={
                 "power off": ("printf '%s\\n' action=off {options} | {agent}    # never reboot", _CREDENTIALS),

@@ -14,6 +14,7 @@ from orchestrator.domain.engine import fold
 from orchestrator.domain.outcome import Done, Failed, Outcome, Unknown
 from orchestrator.domain.plan import Plan
 from orchestrator.domain.rehearsal.driving import Broken, Rehearsal, driven
+from orchestrator.domain.rehearsal.model import Place, Server
 from orchestrator.domain.rehearsal.moves import moves
 from orchestrator.domain.rehearsal.search import after
 from orchestrator.domain.state import End, Ended, ExecutionState, Perform, Status
@@ -44,7 +45,7 @@ def on_the_way(now: Rehearsal, lying: str = "") -> Iterator[Rehearsal]:
 DB = ("db", "left")
 
 
-def alive(now: Rehearsal) -> dict[tuple[str, str], object]:
+def alive(now: Rehearsal) -> dict[Place, Server]:
     return {**now.world.servers, DB: replace(now.world.servers[DB], role="primary")}
 
 

@@ -38,7 +38,7 @@ from providers.postgresql.server import Server
 from providers.postgresql.session import Endpoint
 from providers.postgresql.spec import PostgresqlSettings
 from tests.postgres import Pair, postgresql_pair
-from tests.providers.contract import RecordedCall, ResourceContract, settle
+from tests.providers.contract import IdentityContract, Mistaken, RecordedCall, ResourceContract, settle
 from tests.ssh import Sshd, free_port
 
 PRIMARY, STANDBY, STOPPED = (Role(role=role) for role in ("primary", "standby", "stopped"))
@@ -113,6 +113,22 @@ class TestStop(ResourceContract):
     @pytest.fixture
     def harness(self, pair: Pair) -> RoleHarness:
         return role_harness(pair, "az-a", PRIMARY, STOPPED)
+
+
+class TestAnotherDatabase(IdentityContract):
+    @pytest.fixture
+    def mistaken(self, untouched: Pair) -> Iterator[Mistaken]:
+        with postgresql_pair(untouched.cluster.binaries) as other:
+            other.sql("az-a", f"alter role {ADMIN} password '{untouched.cluster.password}'")
+            reached = {"host": other.at("az-a").address, "port": other.at("az-a").port}
+            resource = untouched.resource("az-a", untouched.places(az_a=reached))
+            given = {**reached, "user": ADMIN, "password": untouched.cluster.password}
+
+            def look() -> Role:
+                with psycopg.connect(**given) as connection:
+                    return STANDBY if connection.execute("select pg_is_in_recovery()").fetchall()[0][0] else PRIMARY
+
+            yield Mistaken(resource, untouched.resource("az-a").observe(), STOPPED, look)
 
 
 # ---- small means
