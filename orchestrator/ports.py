@@ -66,7 +66,7 @@ class Glanced(Protocol):
     """What a resource may have beside: a reading of what is likely to be dark, such as a server just fenced."""
 
     def glance(self) -> Reading:
-        """The same as `observe`, given up after half a second where nothing answers at all. Raises ProviderError."""
+        """The same as `observe`, given up soon where nothing answers at all. Raises ProviderError."""
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,11 @@ class Settings(BaseModel):
         """What carries out the fence that these keys name, where they tell. Two with one controller are one (F3)."""
         return None
 
+    @property
+    def unproven(self) -> str | None:
+        """What to add, so that the machine proves to be the one that is meant; None where it does (WrongIdentity)."""
+        return None
+
     def weakness(self, site: Site) -> Weakness | None:  # noqa: ARG002 -- for the kinds that have one
         """What the fence that these keys name shares by its nature with what it cuts off at `site`."""
         return None

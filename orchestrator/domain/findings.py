@@ -21,6 +21,7 @@ CODES = {
     "NO-TYPE": "no provider implements this here",
     "NO-FENCE": "something that writes or acts cannot be fenced",
     "FENCE-PATH": "a fence depends on what it is to cut off",
+    "FENCE-IDENTITY": "nothing proves that a fence cuts off what is meant",
     "FENCE-STRENGTH": "the fences cannot give the proof that is asked for",
 }
 """Every code that a finding can carry."""

@@ -76,6 +76,15 @@ class MachinePlace(Settings):
         """The fencing device, whatever outlets it has and whichever agent speaks to it."""
         return next(iter(self.addresses), None)
 
+    @property
+    def unproven(self) -> str | None:
+        """An address or a number on a strip may be another machine's."""
+        if self.uuid or self.alias:
+            return None
+        if self.agent.rpartition("/")[2] in IPMI_AGENTS:
+            return "give the `uuid:` that `ipmitool mc guid` prints"
+        return "give as `alias:` what the agent's action `list` shows beside its plug, or use an agent that can tell"
+
     def weakness(self, site: Site) -> Weakness | None:
         """A controller on the machine's board has the machine's power."""
         if self.agent.rpartition("/")[2] not in _ON_BOARD:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from orchestrator.app.demo import binaries
 from orchestrator.app.demo.cluster import ADMIN, REPLICATION
@@ -120,12 +121,12 @@ class TestAnotherDatabase(IdentityContract):
     def mistaken(self, untouched: Pair) -> Iterator[Mistaken]:
         with postgresql_pair(untouched.cluster.binaries) as other:
             other.sql("az-a", f"alter role {ADMIN} password '{untouched.cluster.password}'")
-            reached = {"host": other.at("az-a").address, "port": other.at("az-a").port}
+            reached: dict[str, str | int] = {"host": other.at("az-a").address, "port": other.at("az-a").port}
             resource = untouched.resource("az-a", untouched.places(az_a=reached))
-            given = {**reached, "user": ADMIN, "password": untouched.cluster.password}
 
             def look() -> Role:
-                with psycopg.connect(**given) as connection:
+                conninfo = make_conninfo("", **reached, user=ADMIN, password=untouched.cluster.password)
+                with psycopg.connect(conninfo) as connection:
                     return STANDBY if connection.execute("select pg_is_in_recovery()").fetchall()[0][0] else PRIMARY
 
             yield Mistaken(resource, untouched.resource("az-a").observe(), STOPPED, look)

@@ -88,6 +88,11 @@ def judge_paths(out: Resolution, name: str, site: str, methods: list[Method]) ->
         if not reasons and not independent and method.id in weak:
             told = f"the fence of {name} at {site} has no way that is independent: {weak[method.id].why}"
             out.find("FENCE-PATH", method.path, f"{told}{_SECOND}", "warning")
+        if method.place.unproven:
+            told = (
+                f"nothing proves that {method.name} cuts off the machine of {name} at {site}: {method.place.unproven}"
+            )
+            out.find("FENCE-IDENTITY", method.path, told, "warning")
 
 
 def judge_strength(out: Resolution, name: str, site: str, methods: list[Method]) -> None:
