@@ -29,8 +29,8 @@ _CATCHING_UP, _CATCHING_UP_SECONDS = 4, 0.05
 """A standby is often a few bytes behind for an instant. One that still is after so many looks lags."""
 _PEER_SECONDS = 0.5
 """A peer that may be dark costs an observation no more than this: it is asked for a confirmation only."""
-_GLANCE_SECONDS = 0.2
-"""Whoever waits for a promotion waits for this; one round trip between any two sites takes less."""
+_GLANCE_SECONDS = 0.1
+"""Every failover from a dark host waits for this; one round trip within a continent takes less."""
 
 ROLE_QUERY = (
     "select pg_is_in_recovery() as in_recovery, (select system_identifier from pg_control_system())::text as identity"
