@@ -61,6 +61,14 @@ class Inspected(Protocol):
         """
 
 
+@runtime_checkable
+class Glanced(Protocol):
+    """What a resource may have beside: a reading of what is likely to be dark, such as a server just fenced."""
+
+    def glance(self) -> Reading:
+        """The same as `observe`, given up soon where nothing answers at all. Raises ProviderError."""
+
+
 @dataclass(frozen=True)
 class Binding(Generic[S, P]):
     """Everything an adapter is constructed with.

@@ -4,7 +4,7 @@ A provider is a folder: a `spec.py` that lists its `RESOURCES`, and modules that
 """
 
 from orchestrator.domain.by_hand import ByHand
-from orchestrator.domain.catalog import DnsPlace, DnsSettings, NoSettings, ResourceType, Settings, Site
+from orchestrator.domain.catalog import DnsPlace, DnsSettings, NoSettings, ResourceType, Settings, Site, Weakness
 from orchestrator.domain.durations import Seconds
 from orchestrator.domain.errors import (
     AuthenticationFailed,
@@ -62,5 +62,6 @@ __all__ = [
     "Site",
     "State",
     "Unreachable",
+    "Weakness",
     "WrongIdentity",
 ]

@@ -42,7 +42,7 @@ _THREADS = ThreadPoolExecutor(max_workers=100, thread_name_prefix="activity")
 """One for each activity that the SDK runs at the same time: in asyncio's own pool, which has as few as six threads, a
 few adapters that hang would hold up every fence and claim behind them."""
 
-LOOKS: tuple[Kind, ...] = ("measure", "catch_up", "verify", "release")
+LOOKS: tuple[Kind, ...] = ("measure", "catch_up", "recheck", "verify", "release")
 
 
 @dataclass(frozen=True)

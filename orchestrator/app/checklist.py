@@ -17,7 +17,7 @@ from orchestrator.domain.by_hand import ByHand, filled, wanted
 from orchestrator.domain.catalog import Catalog, NoSettings
 from orchestrator.domain.durations import show
 from orchestrator.domain.plan import Plan, ResourceSpec, Step, Want
-from orchestrator.domain.world import Holder, Power, Records, State
+from orchestrator.domain.world import Holder, Power, Records, State, Strength
 
 TICK = "- [ ] done    time ____:____    name ______________________    read back ______________________________"
 BLANK = "______________________________"
@@ -98,6 +98,8 @@ def _how(plan: Plan, catalog: Catalog, step: Step, undo: str) -> Iterator[str]:
     if step.kind == "measure":
         yield f"- what may be lost: at most {show(plan.objectives.rpo)}, or what the approver writes here: ____________"
         yield f"- it must be a standby that receives nothing from {plan.source} any more: else that fence is not true"
+    if step.kind == "recheck":
+        yield "- no answer proves nothing: go on. An answer as a primary makes its fence void: fence it in another way"
     if step.kind == "catch_up":
         yield "- it must have replayed *past* the position at which the source was shut down, not merely up to it"
     if undo:
@@ -108,7 +110,9 @@ def _how(plan: Plan, catalog: Catalog, step: Step, undo: str) -> Iterator[str]:
 
 def _reaching(plan: Plan, catalog: Catalog, step: Step, want: Want, number: int) -> Iterator[str]:
     how = _by_hand(plan, catalog, want.resource)
-    if number > 1:
+    if number > 1 and step.needs_strength is Strength.F3:
+        yield f"- **also, until two that share no controller have confirmed it**, method {number}, `{want.resource}`:"
+    elif number > 1:
         yield f"- **only if the one before was not confirmed**, method {number}, `{want.resource}`:"
     looking = _looking(plan, catalog, want.resource, want.desired)
     if plan_view.changes(step):

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from orchestrator.domain.durations import show
-from orchestrator.domain.plan import CHANGES, Plan, Step
+from orchestrator.domain.plan import CHANGES, PROVES, Plan, Step
 
 BARRIER = "barrier"
 FORWARD_ONLY = "forward only"
@@ -38,8 +38,8 @@ def barrier(plan: Plan) -> tuple[frozenset[str], frozenset[str]] | None:
     promotions = plan.of_kind("promote")
     if not promotions:
         return None
-    proven = {step.id for step in plan.of_kind("fence", "stop", "measure", "catch_up")}
-    return frozenset(proven), frozenset(step.id for step in promotions)
+    proven = frozenset(step.id for step in plan.steps if step.kind in PROVES)
+    return proven, frozenset(step.id for step in promotions)
 
 
 def barrier_text(plan: Plan) -> str:

@@ -10,6 +10,7 @@ from pydantic.json_schema import models_json_schema
 
 from orchestrator.domain.catalog import Catalog, ResourceType
 from orchestrator.domain.component_types import TYPES, ComponentType
+from orchestrator.domain.resolving.fence_paths import MethodKeys, PlaceKeys
 from orchestrator.domain.runbook import Component, Runbook, Verification
 
 Schema = dict[str, Any]
@@ -22,7 +23,7 @@ def text(catalog: Catalog) -> str:
 
 def schema(catalog: Catalog) -> Schema:
     """One schema for whole runbooks. What depends on more than one place (a site's provider) is left to `lint`."""
-    models: list[type[BaseModel]] = [Runbook, Component, Verification]
+    models: list[type[BaseModel]] = [Runbook, Component, Verification, MethodKeys, PlaceKeys]
     models += [model for kind in catalog.types for model in (kind.settings, kind.place)]
     names, whole = models_json_schema([(model, "validation") for model in dict.fromkeys(models)])
     parts = _Parts(catalog, {m: names[m, "validation"]["$ref"].rpartition("/")[2] for m in models}, whole["$defs"])
@@ -62,7 +63,8 @@ class _Parts:
         machines = [found for found in self.catalog.types if found.serves == "machine"]
         methods: list[Schema] = [{"enum": sorted(found.provider for found in machines)}]
         for found in machines:
-            place = self._keys(found.place, {"credentials": {"type": "string"}})
+            core = {"credentials": {"type": "string"}, **self.of(MethodKeys)["properties"]}
+            place = self._keys(found.place, core)
             one = {"type": "object", "properties": {found.provider: place}, "required": [found.provider]}
             methods.append({**one, "additionalProperties": False})
         return {"type": "array", "items": {"anyOf": methods}}
@@ -83,7 +85,11 @@ class _Parts:
         keys: Schema = {"type": {"const": kind.name}, "needs": core["needs"], "credentials": core["credentials"]}
         if kind.name == "dns" and found:
             keys["server"] = {"enum": sorted(found.selectors)}
-        fenced = {"fence": {"$ref": "#/$defs/fence"}, "machine": {"type": "string"}} if kind.fenced else {}
+        fenced: Schema = {}
+        if kind.fenced:
+            own = self.of(PlaceKeys)["properties"]
+            keys["fencing"] = core["fencing"]
+            fenced = {"fence": {"$ref": "#/$defs/fence"}, "machine": {"type": "string"}, **own}
         place = self._keys(found.place, fenced) if found else _closed(fenced, [])
         keys["at"] = {"type": "object", "additionalProperties": place}
         shape = self._keys(found.settings, keys) if found else _closed(keys, [])

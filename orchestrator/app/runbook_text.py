@@ -31,16 +31,21 @@ class Located:
     finding: Finding
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}: {self.finding.code} {self.finding.message}"
+        warning = "warning: " if self.finding.level == "warning" else ""
+        return f"{self.file}:{self.line}:{self.column}: {self.finding.code} {warning}{self.finding.message}"
 
 
 @dataclass(frozen=True)
 class RunbookText:
-    """A file's text and what was found in it. `runbook` is None where its shape is wrong."""
+    """A file's text and what was found in it. `runbook` is None where its shape is wrong.
+
+    `findings` must be mended before it can be used; `warnings` should be.
+    """
 
     file: str
     runbook: Runbook | None
     findings: tuple[Located, ...]
+    warnings: tuple[Located, ...] = ()
 
     def valid(self) -> Runbook:
         """The runbook. Raises RunbookInvalid with every finding, one a line."""
@@ -76,7 +81,8 @@ def parse(text: str, file: str, catalog: Catalog) -> RunbookText:
         return _only(file, Located(file, 1, 1, finding))
     runbook, findings = lint(_plain(document), catalog)
     located = sorted((_locate(document, file, finding) for finding in findings), key=lambda f: (f.line, f.column))
-    return RunbookText(file, runbook, tuple(located))
+    errors = tuple(found for found in located if found.finding.level == "error")
+    return RunbookText(file, runbook, errors, tuple(found for found in located if found not in errors))
 
 
 def _document(text: str, file: str) -> Any:

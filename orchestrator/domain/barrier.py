@@ -6,7 +6,23 @@ from orchestrator.domain.checks import current_loss
 from orchestrator.domain.ledger import conflict
 from orchestrator.domain.plan import Plan, Step
 from orchestrator.domain.state import ExecutionState, Status
-from orchestrator.domain.world import Evidence, Reading, ReplicatesFrom
+from orchestrator.domain.world import Evidence, Reading, ReplicatesFrom, Role, Strength, share_no_controller
+
+
+def joined(plan: Plan, step: Step, earlier: Evidence | None, new: Evidence) -> Evidence:
+    """The evidence of a step after one more of its methods was confirmed.
+
+    F3 where two of them that share no controller have each read it off, latched: what one device says twice, or two
+    doors to one device, is not more than F2 (I2).
+    """
+    if step.needs_strength < Strength.F3 or earlier is None:
+        return new
+    of_each = {e.resource: e.model_copy(update={"beside": ()}) for e in (*earlier.beside, earlier, new)}
+    strong = [e for e in of_each.values() if min(e.strength, Strength.F2) is Strength.F2 and e.reading.latched]
+    last = strong[-1] if strong else new
+    f3 = share_no_controller(plan.resources[e.resource].controller for e in strong)
+    beside = tuple(e for e in of_each.values() if e.resource != last.resource)
+    return last.model_copy(update={"strength": Strength.F3 if f3 else last.strength, "beside": beside})
 
 
 def sufficient(step: Step, evidence: Evidence) -> str | None:
@@ -14,6 +30,9 @@ def sufficient(step: Step, evidence: Evidence) -> str | None:
     if evidence.attested_by:
         return None
     if evidence.strength < step.needs_strength:
+        if step.needs_strength is Strength.F3:
+            said = f"{evidence.authorities} reads it off (F{evidence.strength:d})"
+            return f"{said}, and F3 needs two that share no controller"
         return f"evidence is only F{evidence.strength:d}, F{step.needs_strength:d} is needed"
     if step.needs_latch and not evidence.reading.latched:
         return "it is not latched: it could come back writable by itself"
@@ -35,20 +54,39 @@ def closed(plan: Plan, state: ExecutionState, promote: Step) -> str | None:
     for step in plan.of_kind("measure", "catch_up"):
         if state.steps[step.id].status is not Status.DONE:
             return f"{step.id} is not done: what would be lost is not known (I3)"
+    for step in plan.of_kind("recheck"):
+        if state.steps[step.id].status is not Status.DONE:
+            return f"{step.id} is not done: {plan.source} may still accept commits (I2)"
     return conflict(state.record, promote.wants[0])
 
 
-def veto(plan: Plan, standby: Reading) -> str | None:
-    """Why a reading of the standby, made after the fence, contradicts it; None where it does not (I2).
+def veto(plan: Plan, state: ExecutionState, step: Step, reading: Reading) -> str | None:
+    """Why a reading made after the fence contradicts it, whatever the device or the people behind it say (I2).
 
-    That it replicates from the source is read only where the source has confirmed it then (see ReplicatesFrom): it is
-    alive, whatever the device that cut it off or the people who vouch for it say.
+    None where it does not. That nothing was read is no evidence either way: a probe that fails can never count.
+    That the standby replicates from the source is read only where the source has confirmed it then (ReplicatesFrom).
     """
-    if standby.state("replicates_from") != ReplicatesFrom(site=plan.source):
-        return None
-    return (
-        f"{plan.source} is alive: it streams to the standby and says so itself (I2): cut it off, then retry, or abort"
-    )
+    if step.kind == "measure" and reading.state("replicates_from") == ReplicatesFrom(site=plan.source):
+        return f"{plan.source} is alive: it streams to the standby and says so itself (I2)"
+    if step.kind == "recheck" and reading.state("role") == Role(role="primary"):
+        read = (state.found.get(f"{step.component}@{site}") for site in (plan.source, plan.target))
+        known = {found.identity for found in read if found and found.identity}
+        if not known or reading.identity in known:
+            return (
+                f"{plan.source} is alive: it answers as a primary, which accepts commits, at {reading.authority} (I2)"
+            )
+    return None
+
+
+def contradicted(plan: Plan, state: ExecutionState) -> dict[str, str]:
+    """The fences whose evidence a later reading makes void, each with why (I2)."""
+    found: dict[str, str] = {}
+    for step in plan.of_kind("measure", "recheck"):
+        record, fence = state.steps[step.id], f"{step.component}.fence"
+        if record.status is Status.FAILED and record.evidence and fence in state.steps:
+            why = veto(plan, state, step, record.evidence.reading)
+            found |= {fence: f"{found[fence]}; {why}" if fence in found else why} if why else {}
+    return found
 
 
 def fenced_at(plan: Plan, state: ExecutionState) -> float | None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from ipaddress import ip_network
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from orchestrator.domain.base import digest
+from orchestrator.domain.base import Frozen, digest
 from orchestrator.domain.by_hand import ByHand
 from orchestrator.domain.durations import Seconds
 from orchestrator.domain.world import Records
@@ -23,9 +25,69 @@ class Settings(BaseModel):
         only say how it is handled do not belong here; by default all keys do."""
         return digest(self.model_dump(mode="json"))[:16]
 
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where the device is reached that these keys name: the addresses that they hold. Of fence methods only."""
+        return ()
+
+    @property
+    def controller(self) -> str | None:
+        """What carries out the fence that these keys name, where they tell. Two with one controller are one (F3)."""
+        return None
+
+    @property
+    def unproven(self) -> str | None:
+        """What to add, so that the machine proves to be the one that is meant; None where it does (WrongIdentity)."""
+        return None
+
+    def weakness(self, site: Site) -> Weakness | None:  # noqa: ARG002 -- for the kinds that have one
+        """What the fence that these keys name shares by its nature with what it cuts off at `site`."""
+        return None
+
 
 class NoSettings(Settings):
     """For a resource type without keys of its own."""
+
+
+Aspect = Literal["power", "controller", "network"]
+
+
+@dataclass(frozen=True)
+class Weakness:
+    """One way in which a fence depends on what it cuts off: `why` is a clause for a person."""
+
+    aspect: Aspect
+    why: str
+
+
+class FaultDomain(Frozen):
+    """What fails together, by names of your own: things that carry the same name under the same key share it."""
+
+    power: str | None = Field(default=None, description="The feed, UPS or grid that this is powered from.")
+    controller: str | None = Field(
+        default=None,
+        description="The device or service that carries out its commands: a BMC, a vCenter, a cloud's API.",
+    )
+    network: str | None = Field(default=None, description="The management network over which it is reached.")
+
+
+def _spelt_out(given: object) -> object:
+    return dict.fromkeys(FaultDomain.model_fields, given) if isinstance(given, str) else given or FaultDomain()
+
+
+FaultDomains = Annotated[FaultDomain, BeforeValidator(_spelt_out, json_schema_input_type=FaultDomain | str)]
+"""One name alone stands for power, controller and network alike."""
+
+
+def _network(given: str) -> str:
+    try:
+        return str(ip_network(given))
+    except ValueError as error:
+        msg = f"{error}: write it as 10.1.0.0/16"
+        raise ValueError(msg) from None
+
+
+Network = Annotated[str, AfterValidator(_network)]
 
 
 class Site(Settings):
@@ -34,7 +96,16 @@ class Site(Settings):
     provider: str
     region: str | None = None
     zone: str | None = None
-    fault_domain: str | None = None
+    fault_domain: FaultDomains = Field(
+        default=FaultDomain(),
+        description="What is lost together with this site: `{power, controller, network}`, names of your own; one name"
+        " alone stands for all three. A fence of what stands here must not carry the same ones.",
+    )
+    networks: tuple[Network, ...] = Field(
+        default=(),
+        description="Networks that cannot be reached any more when this site is lost. A fence of what stands here must"
+        " not have its address in them.",
+    )
 
 
 class DnsSettings(Settings):
@@ -118,6 +189,11 @@ class Catalog:
         fitting = [t for t in self.types if t.serves == component_type]
         chosen = [t for t in fitting if not t.selectors or selector in t.selectors]
         return chosen[0] if len(chosen) == 1 else None
+
+    def site_providers(self) -> tuple[str, ...]:
+        """Every word that a site's `provider:` may be, sorted: those by which some type there is chosen."""
+        elsewhere = ("dns", "verify:")  # a record is chosen by `server:`, a probe by its telling key
+        return tuple(sorted({s for t in self.types if not t.serves.startswith(elsewhere) for s in t.selectors}))
 
     def selectors(self, component_type: str) -> tuple[str, ...]:
         """Every selector by which some type implements `component_type`, sorted."""

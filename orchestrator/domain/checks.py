@@ -10,7 +10,7 @@ from orchestrator.domain.ledger import conflict, promotion_issued
 from orchestrator.domain.loss import NOTHING_LOST, Loss, measure
 from orchestrator.domain.plan import Plan
 from orchestrator.domain.state import ExecutionState
-from orchestrator.domain.world import Reading, ReplicatesFrom, Role
+from orchestrator.domain.world import Reading, ReplicatesFrom, Role, Strength, share_no_controller
 
 
 class CheckFinding(Frozen):
@@ -93,12 +93,16 @@ def _may_be_lost(plan: Plan) -> str | None:
 
 
 def _fence_errors(plan: Plan, state: ExecutionState, resource: str) -> Iterator[CheckFinding]:
-    """A fence method that does not answer: it blocks where it is needed, cannot mend itself and is the only one."""
+    """A fence method that does not answer: it blocks where it cannot mend itself and the others are not enough."""
     spec, error = plan.resources[resource], state.errors[resource]
     methods = [r for r in plan.resources if r.partition(":")[0] == resource.partition(":")[0] and ":" in r]
-    needed = any(resource == want.resource for step in plan.steps for want in step.wants)
-    hopeless = all(r in state.errors and state.errors[r].lasting for r in methods)
-    level: Literal["blocks", "warns"] = "blocks" if needed and hopeless else "warns"
+    needing = [step for step in plan.steps if any(resource == want.resource for want in step.wants)]
+    usable = [r for r in methods if r not in state.errors or not state.errors[r].lasting]
+    hopeless = not usable or (
+        any(step.needs_strength is Strength.F3 for step in needing)
+        and not share_no_controller(plan.resources[r].controller for r in usable)
+    )
+    level: Literal["blocks", "warns"] = "blocks" if needing and hopeless else "warns"
     text = f"its fence method {resource.partition(':')[2]} does not answer: {error.why}"
     yield CheckFinding(level=level, component=spec.component, site=spec.site, text=text)
 

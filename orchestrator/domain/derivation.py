@@ -1,7 +1,8 @@
 """How a plan follows from a runbook: every step, its ID, the order and the barrier. Nowhere else is order decided.
 
-Forced: checks, approval, { fence every writer and every machine that acts | early addresses } -> measure -> promote
--> verify -> { start dependents | announce | DNS } -> verify from outside.
+Forced: checks, approval, { fence every writer and every machine that acts | early addresses } -> { measure | recheck
+the old primary } -> promote -> verify -> { start dependents | announce | DNS } -> verify from outside. A gate before
+the promotion stands between measuring and rechecking: what may veto a promotion is read just before it.
 Planned: checks, approval, stop the source in reverse order of `needs` -> catch up -> { promote | early addresses }
 -> verify -> the rest alike.
 Reprotect: checks, approval, isolate -> start -> rebuild -> release, for each component that has a writer.
@@ -17,7 +18,7 @@ from orchestrator.domain.catalog import Catalog, DnsPlace, DnsSettings
 from orchestrator.domain.component_types import TYPES, ComponentType
 from orchestrator.domain.errors import NotFoundLocally, RunbookInvalid
 from orchestrator.domain.findings import unknown
-from orchestrator.domain.plan import Kind, Plan, PlanMode, ResourceSpec, Step, Want
+from orchestrator.domain.plan import PROVES, Kind, Plan, PlanMode, ResourceSpec, Step, Want
 from orchestrator.domain.resolving import Resolution, resolve
 from orchestrator.domain.runbook import Gate, Runbook
 from orchestrator.domain.world import Holder, Power, ReplicatesFrom, Role, Running, State, Strength
@@ -27,6 +28,7 @@ TIMEOUTS: dict[Kind, float] = {
     "fence": 60.0,
     "stop": 120.0,
     "measure": 15.0,
+    "recheck": 15.0,
     "catch_up": 300.0,
     "promote": 60.0,
     "verify": 60.0,
@@ -51,8 +53,8 @@ def derive(runbook: Runbook, catalog: Catalog, to: str, mode: PlanMode, journal:
     if to not in runbook.direction:
         raise NotFoundLocally(f"{runbook.runbook}: " + unknown(to, runbook.direction, "site to move to"))
     resolution = resolve(runbook, catalog)
-    if resolution.findings:
-        raise RunbookInvalid(f"{runbook.runbook}: {resolution.findings[0]}")
+    if resolution.errors:
+        raise RunbookInvalid(f"{runbook.runbook}: {resolution.errors[0]}")
     builder = _Builder(resolution, to, mode)
     shapes = {"planned": builder.planned, "forced": builder.forced, "reprotect": builder.reprotect}
     steps = shapes.get(mode, builder.unfence)()
@@ -115,8 +117,7 @@ class _Builder:
             stopped = self._want(server, Role(role="stopped"), name, site)
             self._add("isolate", name, site, approve, f"{name} at {site} cannot accept writes", wants=(stopped, *off),
                       needs_strength=Strength.F2, needs_latch=True)  # fmt: skip
-            self._add("start", name, site, (f"{name}.isolate",), f"power on {name}'s machine at {site}",
-                      wants=self._power(name, site, "on"))  # fmt: skip
+            self._start(name, site, (f"{name}.isolate",), f"power on {name}'s machine at {site}")
             upstream = ReplicatesFrom(site=self.source)
             self._add("rebuild", name, site, (f"{name}.start",), f"rebuild {name} at {site} from {self.source}",
                       wants=(self._want(server, upstream, name, site),), patience=BOOT_PATIENCE)  # fmt: skip
@@ -129,8 +130,7 @@ class _Builder:
         fenced = [name for name in self.order if self._type(name).fenced]
         approve = self._checks_and_approval(*fenced)
         for name in fenced:
-            self._add("start", name, self.target, approve, f"power on {name}'s machine at {self.target}",
-                          wants=self._power(name, self.target, "on"))  # fmt: skip
+            self._start(name, self.target, approve, f"power on {name}'s machine at {self.target}")
         return tuple(self.steps.values())
 
     def spec(self, resource: str) -> ResourceSpec:
@@ -156,14 +156,20 @@ class _Builder:
                          looks_at=tuple(dict.fromkeys([*own, *fences])))  # fmt: skip
 
     def _fence(self, name: str, after: tuple[str, ...]) -> str:
-        methods = ", then ".join(m.partition(":")[2] for m in self.resolution.fences[name, self.source])
-        summary = f"fence {name} at {self.source}: power off through {methods}"
+        strength = self._strength(name)
+        ways = [method.partition(":")[2] for method in self.resolution.fences[name, self.source]]
+        how = (
+            f"{', '.join(ways)}: two that share no controller (F3)" if strength > Strength.F2 else ", then ".join(ways)
+        )
+        summary = f"fence {name} at {self.source}: power off through {how}"
         own = self._instance(name, self.source)
         return self._add("fence", name, self.source, after, summary, wants=self._power(name, self.source, "off"),
                          touches=(own,) if self._type(name).writers == "one" else (),
-                         needs_strength=Strength.F2, needs_latch=True)  # fmt: skip
+                         needs_strength=strength, needs_latch=True)  # fmt: skip
 
     def _stop(self, name: str, after: tuple[str, ...]) -> str:
+        """A store tells its own end, from its files (F2); a machine is off by the same proof as when it is fenced."""
+        strength = Strength.F2 if self._type(name).writers == "one" else self._strength(name)
         if self._type(name).writers == "one":
             wants: tuple[Want, ...] = (
                 self._want(self._instance(name, self.source), Role(role="stopped"), name, self.source),
@@ -171,21 +177,45 @@ class _Builder:
         else:
             wants = self._power(name, self.source, "off")
         return self._add("stop", name, self.source, after, f"stop {name} at {self.source}", wants=wants,
-                         needs_strength=Strength.F2, needs_latch=True)  # fmt: skip
+                         needs_strength=strength, needs_latch=True)  # fmt: skip
+
+    def _start(self, name: str, site: str, after: tuple[str, ...], summary: str) -> str:
+        """Power on. What is fenced with F3 was cut by several methods: each gives back, the last one first."""
+        wants = self._power(name, site, "on")
+        if self._strength(name) < Strength.F3:
+            return self._add("start", name, site, after, summary, wants=wants)
+        for number, want in enumerate(reversed(wants[1:]), start=1):
+            through = f"{summary} through {want.resource.partition(':')[2]}"
+            after = (self._add("start", name, site, after, through, f"{name}.start-{number}", wants=(want,)),)
+        # A controller on the machine's board begins to boot once that has power again.
+        return self._add("start", name, site, after, summary, wants=wants[:1], patience=BOOT_PATIENCE)
+
+    def _strength(self, name: str) -> Strength:
+        return Strength[self.runbook.components[name].fencing]
 
     def _measure(self, name: str, kind: Kind, after: tuple[str, ...]) -> str:
         what = "has replayed all of the source's log" if kind == "catch_up" else "loses no more than was accepted"
         return self._add(kind, name, self.target, after, f"{name} at {self.target} {what}",
                          looks_at=(self._instance(name, self.target),))  # fmt: skip
 
+    def _rechecks(self, after: tuple[str, ...]) -> tuple[str, ...]:
+        """A look at each writer that was fenced. A stopped one has told its end itself, from its files."""
+        return tuple(
+            self._add("recheck", name, self.source, after, f"{name} at {self.source} must not answer as a primary",
+                      looks_at=(self._instance(name, self.source),))
+            for name in self._writers() if f"{name}.fence" in self.steps
+        )  # fmt: skip
+
     def _promote_and_follow(self, moved: set[str]) -> tuple[Step, ...]:
-        barrier = tuple(s.id for s in self.steps.values() if s.kind in ("fence", "stop", "measure", "catch_up"))
+        barrier = tuple(s.id for s in self.steps.values() if s.kind in PROVES)
         barrier = barrier or ("approve",)  # nothing acts, nothing to fence: still no change before a human agrees (I7)
         gate = next((gate for gate in self.runbook.gates if gate.before == "promote"), None)
         if gate and self._writers():
             barrier = (
                 self._add("approve", None, None, barrier, "a human approves the promotion", "promotion", gate=gate),
             )
+        last = barrier if gate else tuple(s for s in barrier if self.steps[s].kind == "fence")
+        barrier = (*barrier, *self._rechecks(last))
         for name in self.order:
             self._activate(name, barrier, moved)
         served = tuple(s.id for s in self.steps.values() if s.kind in ("switch", "announce", "start", "verify"))
@@ -208,8 +238,7 @@ class _Builder:
                 "verify", name, self.target, (f"{name}.promote",), f"{name} at {self.target} is primary", wants=primary
             )
         elif kind.fenced:
-            self._add("start", name, self.target, (*barrier, *needed), f"start {name} at {self.target}",
-                      wants=self._power(name, self.target, "on"))  # fmt: skip
+            self._start(name, self.target, (*barrier, *needed), f"start {name} at {self.target}")
         elif f"{name}.switch" in moved:
             after = (f"{name}.switch", *self._past(barrier, needed))
             self._add("announce", name, self.target, after, f"announce {name} at {self.target} again",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError
 
@@ -20,13 +20,20 @@ CODES = {
     "CYCLE": "components need each other in a circle",
     "NO-TYPE": "no provider implements this here",
     "NO-FENCE": "something that writes or acts cannot be fenced",
+    "FENCE-PATH": "a fence depends on what it is to cut off",
+    "FENCE-IDENTITY": "nothing proves that a fence cuts off what is meant",
+    "FENCE-STRENGTH": "the fences cannot give the proof that is asked for",
 }
 """Every code that a finding can carry."""
 
 
 class Finding(Frozen):
-    """One thing to mend. `path` leads to the place in the runbook: keys and list positions."""
+    """One thing to mend. `path` leads to the place in the runbook: keys and list positions.
 
+    With a finding of the level `warning` the runbook can still be used.
+    """
+
+    level: Literal["error", "warning"] = "error"
     code: str
     path: tuple[str | int, ...]
     message: str

@@ -18,7 +18,7 @@ def lint(value: Mapping[str, Any], catalog: Catalog) -> tuple[Runbook | None, li
     model, findings = check_model(Runbook, value, ())
     if not isinstance(model, Runbook):
         return None, findings
-    findings = [*_references(model), *_cycles(model), *_gates(model)]
+    findings = [*_references(model), *_providers(model, catalog), *_cycles(model), *_gates(model)]
     if not findings:
         findings = resolve(model, catalog).findings
     return model, findings
@@ -42,6 +42,18 @@ def _references(runbook: Runbook) -> list[Finding]:
                 message = unknown(site, runbook.sites, "site")
                 findings.append(Finding(code="REFERENCE", path=("components", name, "at", site), message=message))
     return findings
+
+
+def _providers(runbook: Runbook, catalog: Catalog) -> list[Finding]:
+    """A provider that nobody has heard of, also where nothing is asked of it yet."""
+    known = catalog.site_providers()
+    return [
+        Finding(
+            code="REFERENCE", path=("sites", name, "provider"), message=unknown(site.provider, known, "site provider")
+        )
+        for name, site in runbook.sites.items()
+        if site.provider not in known
+    ]
 
 
 def _gates(runbook: Runbook) -> list[Finding]:

@@ -16,17 +16,20 @@ DERIVATION = "1"
 PlanMode = Mode | Literal["reprotect", "unfence"]
 
 Kind = Literal[
-    "check", "approve", "fence", "stop", "measure", "catch_up", "promote", "verify",
+    "check", "approve", "fence", "stop", "measure", "catch_up", "recheck", "promote", "verify",
     "start", "switch", "announce", "isolate", "rebuild", "release",
 ]  # fmt: skip
 
 CHANGES: frozenset[Kind] = frozenset({"fence", "stop", "promote", "start", "switch", "announce", "isolate", "rebuild"})
 """The kinds that change the world; the others only look, or ask a human."""
 
+PROVES: frozenset[Kind] = frozenset({"fence", "stop", "measure", "catch_up", "recheck"})
+"""The kinds that make up the barrier: a promotion waits for each of them."""
+
 NO_JOURNAL = "none"
 """What stands for the journal's identity in a plan that is only looked at."""
 
-SAFETY: frozenset[Kind] = frozenset({"check", "approve", "fence", "stop", "measure", "catch_up", "promote", "isolate"})
+SAFETY: frozenset[Kind] = PROVES | {"check", "approve", "promote", "isolate"}
 """The kinds that cannot be skipped: a skipped one would open a barrier without evidence (I2)."""
 
 
@@ -34,11 +37,13 @@ class ResourceSpec(Frozen):
     """One resource as the plan knows it: enough to build its adapter anywhere, and nothing secret (I14).
 
     `thing`: what it is in the world, the same in every runbook that names it (I6).
+    `controller`: of a fence method, what carries it out; empty where that is not known.
     """
 
     id: str
     type: str
     thing: str
+    controller: str = ""
     component: str
     site: str | None
     settings: dict[str, Any]

@@ -43,6 +43,11 @@ class Component(BaseModel):
     credentials: str | None = None
     server: str | None = None
     at: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    fencing: Literal["F2", "F3"] = Field(
+        default="F2",
+        description="How strong the proof of its fence must be before anything is promoted. F2: the device that cut it"
+        " off reads it off. F3: two devices do that share no controller, so `fence:` names at least two.",
+    )
 
     @property
     def own(self) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import IntEnum
 from typing import Annotated, Literal
 
@@ -132,8 +133,15 @@ class Strength(IntEnum):
     F3 = 3  # F2 from two authorities that share no controller, or a revocation that the target cannot undo
 
 
+def share_no_controller(controllers: Iterable[str]) -> bool:
+    """True where two of them are surely different: what F3 asks for. One that is not known ("") is none."""
+    return len({controller for controller in controllers if controller}) > 1
+
+
 class Evidence(Frozen):
     """A reading that shows a wanted state. Times are seconds since the epoch.
+
+    `beside`: what other methods of the same step have confirmed before; `strength` is that of all together.
 
     `requested_at`: when the change that this confirms was accepted; None where nothing had to be changed.
     `attested_by`: set where humans say so (FH), with `reading.facts["reason"]`.
@@ -146,3 +154,9 @@ class Evidence(Frozen):
     read_at: float
     requested_at: float | None = None
     attested_by: tuple[str, ...] = ()
+    beside: tuple[Evidence, ...] = ()
+
+    @property
+    def authorities(self) -> str:
+        """Who says so, by name."""
+        return " and ".join(dict.fromkeys(e.reading.authority for e in (*self.beside, self)))

@@ -94,6 +94,8 @@ class Actor:
             resource = self.adapters.open(spec)
         except ProviderError as error:
             return None, str(error)
+        if kind == "recheck":
+            return looking.glance(resource)
         reading, why = looking.look_until(resource, *until, cancelled)
         if kind == "release" and not why and spec.site:
             try:

@@ -14,7 +14,7 @@ from orchestrator.domain.catalog import Catalog
 from orchestrator.domain.errors import Doubtful, Misconfigured, NotFoundLocally, TideoverError
 from orchestrator.domain.plan import ResourceSpec
 from orchestrator.domain.world import Reading, State
-from orchestrator.ports import Binding, Call, Credentials, Inspected, Resource
+from orchestrator.ports import Binding, Call, Credentials, Glanced, Inspected, Resource
 
 
 class Adapters:
@@ -62,6 +62,11 @@ class _Contained:
         """What the adapter does. Raises ProviderError or GuardRefused and nothing else."""
         with self._contained():
             self._inner.apply(desired, observed, call)
+
+    def glance(self) -> Reading:
+        """What the adapter reads, soon where it knows how. Raises ProviderError and nothing else."""
+        with self._contained():
+            return self._inner.glance() if isinstance(self._inner, Glanced) else self._inner.observe()
 
     def hazards(self) -> tuple[str, ...]:
         """What the adapter sees coming; nothing where it does not look ahead. Raises ProviderError and nothing else."""

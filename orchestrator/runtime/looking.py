@@ -10,7 +10,7 @@ from orchestrator.domain.ensure import POLL
 from orchestrator.domain.errors import ProviderError
 from orchestrator.domain.state import Condition, ReadError, met
 from orchestrator.domain.world import Reading
-from orchestrator.ports import Inspected, Resource
+from orchestrator.ports import Glanced, Inspected, Resource
 
 READS = 2
 """How often a check reads a resource that does not answer."""
@@ -44,6 +44,14 @@ def look_until(
         if cancelled() or time.monotonic() >= deadline:
             return last, why
         time.sleep(POLL)
+
+
+def glance(resource: Resource) -> tuple[Reading | None, str]:
+    """One reading and "", or why there is none: at once where nothing answers, since a dark host must not cost time."""
+    try:
+        return (resource.glance() if isinstance(resource, Glanced) else resource.observe()), ""
+    except ProviderError as error:
+        return None, str(error)
 
 
 def read(build: Callable[[], Resource]) -> Reading | ReadError:

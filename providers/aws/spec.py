@@ -7,7 +7,7 @@ from typing import Annotated, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from orchestrator.domain.by_hand import ByHand
-from orchestrator.domain.catalog import DnsPlace, DnsSettings, ResourceType, Settings
+from orchestrator.domain.catalog import DnsPlace, DnsSettings, ResourceType, Settings, Site, Weakness
 
 InstanceId = Annotated[str, StringConstraints(pattern=r"^i-([0-9a-f]{8}|[0-9a-f]{17})$")]
 InterfaceId = Annotated[str, StringConstraints(pattern=r"^eni-([0-9a-f]{8}|[0-9a-f]{17})$")]
@@ -29,6 +29,18 @@ class InstancePlace(Settings):
     def thing(self) -> str:
         """The instance."""
         return self.machine
+
+    @property
+    def controller(self) -> str:
+        """The API of the instance's region, which has many names and is one."""
+        return "EC2"
+
+    def weakness(self, site: Site) -> Weakness | None:
+        """EC2's API is the region's: it outlives a zone, and not the region."""
+        if site.zone:
+            return None
+        region = site.region or "its region"
+        return Weakness("controller", f"EC2's API in {region} may be lost together with a site that is all of {region}")
 
 
 class AddressSettings(Settings):

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
 from orchestrator.domain.catalog import NoSettings
-from orchestrator.domain.errors import Doubtful, Misconfigured
+from orchestrator.domain.errors import Doubtful, Misconfigured, NotFound, WrongIdentity
 from orchestrator.domain.world import Power, Reading, State
 from orchestrator.ports import Binding, Call
 from orchestrator.runtime import child
@@ -26,7 +26,9 @@ _IGNORED = re.compile(r"Ignoring unknown option '([^=']+)")
 _STATUS = re.compile(r"\bstatus:?\s+(on|off)\b", re.IGNORECASE)
 _ON, _OFF = 0, 2  # exit codes of `status`
 
-Action = Literal["off", "on", "status"]
+_SEPARATOR = ","  # of what `list` prints, by default: plug, alias
+
+Action = Literal["off", "on", "status", "list"]
 
 
 class Machine:
@@ -42,7 +44,7 @@ class Machine:
         return f"<Machine through {self.authority}>"
 
     def observe(self) -> Reading:
-        """The power as the fencing device reads it; where a `uuid` is declared, of the device that has it."""
+        """The power as the fencing device reads it; of the one with the `uuid` or `alias` that was declared."""
         with ThreadPoolExecutor(1) as beside:  # two questions to a device, each of which may take its time
             asked = beside.submit(self._identity, self._place.status_timeout)
             ended = self._agent("status", self._place.status_timeout)
@@ -76,9 +78,28 @@ class Machine:
             raise errors.switch_failed(self.authority, desired.power, ended, self._secret)
 
     def _identity(self, timeout: float) -> str | None:
+        if self._place.alias:
+            return self._confirmed_alias(self._place.alias, timeout)
         if not self._place.uuid:
             return None
         return ipmi.confirm_guid(self._place.uuid, self._options, timeout, self.authority)
+
+    def _confirmed_alias(self, expected: str, timeout: float) -> str:
+        """What the device shows beside the plug, which is the expected. Raises WrongIdentity where it is another."""
+        ended = self._agent("list", timeout)
+        if ended.code != 0:
+            raise errors.status_failed(self.authority, ended, self._secret)
+        rows = (line.split(_SEPARATOR, 2) for line in ended.stdout.splitlines())
+        shown = {row[0].strip(): row[1].strip() for row in rows if len(row) > 1}
+        plug = self._place.plug or ""
+        if plug not in shown:
+            msg = f"{self.authority} shows no plug {plug!r} among {', '.join(shown) or 'none'}: correct it"
+            raise NotFound(msg)
+        if shown[plug] != expected:
+            found = shown[plug] or "nothing"
+            msg = f"{self.authority} shows {found} at the plug, and not {expected}: correct `plug` or `alias`"
+            raise WrongIdentity(msg)
+        return expected
 
     def _path(self) -> str:
         path = shutil.which(self._place.agent, path=child.search_path())
@@ -124,6 +145,6 @@ def _checked(resource: str, secret: Mapping[str, str], options: Mapping[str, str
 
 def _authority(place: MachinePlace) -> str:
     address = place.options.get("ip") or place.options.get("ipaddr")
-    plug = place.options.get("plug") or place.options.get("port")
+    plug = place.plug
     name = place.agent.rpartition("/")[2]
     return f"{name}{f' on {address}' if address else ''}{f' (plug {plug})' if plug else ''}"

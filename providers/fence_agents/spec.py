@@ -7,13 +7,19 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from orchestrator.domain.by_hand import ByHand
-from orchestrator.domain.catalog import ResourceType, Settings
+from orchestrator.domain.catalog import ResourceType, Settings, Site, Weakness
 from orchestrator.domain.durations import Seconds
 
 # The names under which ClusterLabs installs fence_ipmilan; all of them call ipmitool.
 IPMI_AGENTS = frozenset(
     {"fence_ipmilan", "fence_ipmilanplus", "fence_idrac", "fence_ilo3", "fence_ilo4", "fence_ilo5", "fence_imm"}
 )
+
+# Agents that speak to a controller on the machine's own board, by their names in ClusterLabs' fence-agents.
+_ON_BOARD = IPMI_AGENTS | {
+    "fence_redfish", "fence_ilo", "fence_ilo2", "fence_ilo3_ssh", "fence_ilo4_ssh", "fence_ilo5_ssh", "fence_ilo_mp",
+    "fence_ilo_ssh", "fence_drac", "fence_drac5", "fence_idrac", "fence_rsa", "fence_rsb", "fence_amt", "fence_amt_ws",
+}  # fmt: skip
 
 _OURS = frozenset({"action", "option"})
 _OLD_NAMES = {"ipaddr": "ip", "port": "plug"}  # fence-agents' lib/fencing.py: both are read, the new one is advertised
@@ -40,6 +46,8 @@ class MachinePlace(Settings):
         again by itself. It is then off but not latched, and off alone does not allow a promotion.
     uuid: for the IPMI agents, the GUID that `ipmitool mc guid` prints for this machine's controller. Where it is
         given, nothing is switched off or on unless the controller that answers has it.
+    alias: for agents that know `list`, what that shows beside the `plug`: an outlet's label, a virtual machine's UUID.
+        Where it is given, nothing is switched off or on unless the device shows it there.
     timeout, status_timeout: the agent is killed after this time; for `off` and `on` the outcome is then unknown.
     """
 
@@ -47,6 +55,7 @@ class MachinePlace(Settings):
     options: dict[str, OptionText] = Field(default_factory=dict)
     restores_power: bool = False
     uuid: str | None = None
+    alias: str | None = None
     timeout: Seconds = Field(default=40.0, gt=0)
     status_timeout: Seconds = Field(default=15.0, gt=0)
 
@@ -56,6 +65,32 @@ class MachinePlace(Settings):
         options = {_OLD_NAMES.get(name, name): value for name, value in self.options.items()}
         named = [f"{key}={options[key]}" for key in _NAMES_THE_MACHINE if key in options]
         return ",".join(named) or super().thing
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where the fencing device is reached."""
+        return tuple(self.options[name] for name in ("ip", "ipaddr") if name in self.options)
+
+    @property
+    def controller(self) -> str | None:
+        """The fencing device, whatever outlets it has and whichever agent speaks to it."""
+        return next(iter(self.addresses), None)
+
+    @property
+    def unproven(self) -> str | None:
+        """An address or a number on a strip may be another machine's."""
+        if self.uuid or self.alias:
+            return None
+        if self.agent.rpartition("/")[2] in IPMI_AGENTS:
+            return "give the `uuid:` that `ipmitool mc guid` prints"
+        return "give as `alias:` what the agent's action `list` shows beside its plug, or use an agent that can tell"
+
+    def weakness(self, site: Site) -> Weakness | None:
+        """A controller on the machine's board has the machine's power."""
+        if self.agent.rpartition("/")[2] not in _ON_BOARD:
+            return None
+        why = f"what {self.agent} speaks to is fed by the machine that it cuts off, and says nothing once that has none"
+        return Weakness("power", why)
 
     @field_validator("options")
     @classmethod
@@ -74,11 +109,19 @@ class MachinePlace(Settings):
         return options
 
     @model_validator(mode="after")
-    def _uuid_can_be_read(self) -> MachinePlace:
+    def _identity_can_be_read(self) -> MachinePlace:
         if self.uuid and self.agent.rpartition("/")[2] not in IPMI_AGENTS:
-            msg = f"uuid cannot be read through {self.agent}: remove it, or name the machine by its UUID in `plug`"
+            msg = f"uuid cannot be read through {self.agent}: remove it, or give `alias`, what its `list` shows"
+            raise ValueError(msg)
+        if self.alias and not self.plug:
+            msg = "alias is what the device shows beside a plug: give that as well, under `options:`"
             raise ValueError(msg)
         return self
+
+    @property
+    def plug(self) -> str | None:
+        """The outlet, or the machine's name, on the device."""
+        return self.options.get("plug") or self.options.get("port")
 
 
 LATE_EFFECT = 600.0
@@ -99,6 +142,7 @@ RESOURCES: tuple[ResourceType, ...] = (
                 "printf '%s\\n' action=status {options} | {agent}; echo $?    # 2: off, 0: on, else: not known",
                 _CREDENTIALS,
                 "its UUID must be {uuid}",
+                "printf '%s\\n' action=list {options} | {agent}    # must show {alias} beside the plug",
             ),
             do={
                 "power off": ("printf '%s\\n' action=off {options} | {agent}    # never reboot", _CREDENTIALS),

@@ -29,6 +29,8 @@ _CATCHING_UP, _CATCHING_UP_SECONDS = 4, 0.05
 """A standby is often a few bytes behind for an instant. One that still is after so many looks lags."""
 _PEER_SECONDS = 0.5
 """A peer that may be dark costs an observation no more than this: it is asked for a confirmation only."""
+_GLANCE_SECONDS = 0.1
+"""Every failover from a dark host waits for this; one round trip within a continent takes less."""
 
 ROLE_QUERY = (
     "select pg_is_in_recovery() as in_recovery, (select system_identifier from pg_control_system())::text as identity"
@@ -67,6 +69,12 @@ class Server:
             return self._observe_files(unreachable)
         upstream = self._confirmed_upstream(row["sender_host"], row["sender_port"], row["slot"], row["identity"])
         return reading.of_running_server(row, str(self._endpoint), upstream if row["receiver"] == "streaming" else None)
+
+    def glance(self) -> Reading:
+        """What a server that answers says of itself; one that does not is not looked for in its files."""
+        if not self._endpoint.answers(_GLANCE_SECONDS):
+            raise Unreachable(f"{self._endpoint}: nothing answers within {_GLANCE_SECONDS:g} s")
+        return self.observe()
 
     def apply(self, desired: State, observed: Reading, call: Call) -> None:
         """Ask for a role, or for a place behind another site's server."""

@@ -61,8 +61,9 @@ def test_the_barrier_stands_between_every_fence_and_the_promotion_and_names_what
 def test_what_to_type_comes_from_the_runbooks_own_values() -> None:
     text = checklist.markdown(planned("on-prem-to-aws"), catalog())
     fence = section(text, "db.fence")
-    assert "printf '%s\\n' action=off ip=198.51.100.10 systems_uri=/redfish/v1/Systems/1 | fence_redfish" in fence
-    assert fence.index("fence_redfish") < fence.index("only if the one before was not confirmed") < fence.index("_apc_")
+    assert "printf '%s\\n' action=off ip=198.51.100.10 lanplus=1 | fence_ipmilan" in fence
+    assert "must show orders-db beside the plug" in fence
+    assert fence.index("fence_ipmilan") < fence.index("only if the one before was not confirmed") < fence.index("_apc_")
     assert "(F2), and it cannot come back writable by itself" in fence
     assert fence.count("because ___") == 2  # two people attest
     assert "psql -h 10.30.2.10 -p 5432 -U tideover -d postgres -c 'select pg_promote()'" in section(text, "db.promote")

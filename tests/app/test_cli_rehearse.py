@@ -10,6 +10,7 @@ import pytest
 from orchestrator.app.cli.application import run
 from orchestrator.app.cli.exits import ExitCode
 from orchestrator.domain import barrier
+from orchestrator.domain.rehearsal import humans
 
 RUNBOOKS = Path(__file__).parents[2] / "runbooks"
 DEMO = str(RUNBOOKS / "demo.yaml")
@@ -64,3 +65,14 @@ def test_a_runbook_with_findings_is_not_rehearsed(tmp_path: Path, capsys: pytest
     file.write_text("runbook: shop\nsites: {}\n")
     assert run(["rehearse", str(file)]) is ExitCode.FINDINGS
     assert "nothing was rehearsed" in capsys.readouterr().err
+
+
+def test_a_runbook_whose_failover_never_succeeds_is_not_told_to_hold(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing breaks where nothing happens, and that must not look like success."""
+    monkeypatch.setattr(humans, "approval", lambda *_: None)  # nobody approves
+    assert run(["rehearse", DEMO, "--faults", "0"]) is ExitCode.FINDINGS
+    told = capsys.readouterr().out
+    assert told.startswith("demo: BROKEN in 4 of 5 scenarios, by 0 faults")
+    assert "without any fault it does not succeed: REFUSED: nobody approved in time" in told

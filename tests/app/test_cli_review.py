@@ -54,7 +54,7 @@ def test_lint_names_the_place_the_code_and_the_near_key(broken: str, capsys: pyt
 def test_lint_as_json_keeps_findings_by_file(broken: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["lint", DEMO, broken, "--output", "json"]) is ExitCode.FINDINGS
     good, bad = json.loads(capsys.readouterr().out)
-    assert good == {"file": DEMO, "findings": []}
+    assert good == {"file": DEMO, "findings": [], "warnings": []}
     assert {finding["code"] for finding in bad["findings"]} == {"UNKNOWN-KEY", "MISSING"}
 
 
@@ -94,6 +94,20 @@ def test_mermaid_lets_no_edge_pass_the_barrier_but_through_it(capsys: pytest.Cap
 def test_every_mode_and_direction_can_be_shown(mode: str, to: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["plan", DEMO, "--to", to, "--mode", mode, "--output", "markdown"]) is ExitCode.DONE
     assert capsys.readouterr().out.startswith("### demo: ")
+
+
+def test_a_warning_is_told_and_is_no_finding(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "weak.yaml"
+    file.write_text((RUNBOOKS / "aws-two-zones.yaml").read_text().replace(", zone: eu-central-1a", ""))
+    assert run(["lint", str(file)]) is ExitCode.DONE
+    told = capsys.readouterr()
+    assert "FENCE-PATH warning: the fence of db at az-a has no way that is independent" in told.out
+    assert "1 runbook: no findings, 1 warning" in told.err
+    assert run(["lint", str(file), "--output", "json"]) is ExitCode.DONE
+    [shown] = json.loads(capsys.readouterr().out)
+    assert (shown["findings"], shown["warnings"][0]["code"]) == ([], "FENCE-PATH")
+    assert run(["lint", str(file), "--output", "markdown"]) is ExitCode.DONE
+    assert f"- `{file}:" in capsys.readouterr().out
 
 
 def test_plan_of_a_broken_runbook_names_its_findings(broken: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -219,6 +219,7 @@ def test_the_agent_keeps_the_contract(built: Cluster, left: Server) -> None:
         (0, "Status: ON"),
         (0, "Status: ON"),
     ]
+    assert f"{left.host.name},{left.host.directory}\n" in agent(left.host, "list").stdout
     assert '<resource-agent name="fence_demo"' in agent(left.host, "metadata").stdout
 
 

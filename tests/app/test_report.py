@@ -9,13 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.app.report import Report, build
+from orchestrator.app.report import Report, build, summary
 from orchestrator.app.report.axis import Axis
 from orchestrator.app.report.model import Verdict
 from orchestrator.app.report.wording import position, seconds
 from orchestrator.domain.record import ExecutionRecord
 from orchestrator.domain.state import End, Ended, Issued
 from tests.app import told
+from tests.domain.on_the_way import ended
+from tests.domain.test_admission import fresh
 
 TOLD: dict[str, Callable[[], ExecutionRecord]] = {
     "rolled back": told.rolled_back,
@@ -184,3 +186,19 @@ def test_the_axis_never_draws_later_before_earlier(times: list[float], one: floa
     axis = Axis.over(times, 100, 900)
     early, late = sorted((one, other))
     assert 100 - 1e-6 <= axis(early) <= axis(late) <= 900 + 1e-6
+
+
+def test_of_a_fence_by_two_authorities_both_are_named_and_what_was_not_enough_alone() -> None:
+    last = ended(fresh("strong forced, source cut off"))
+    record = ExecutionRecord(
+        plan=last.plan, execution=last.state.execution, reason="", record=last.found, events=last.events
+    )
+    report = build(record)
+    tried = [(one.resource, one.insufficient) for one in report.tries if one.step == "db.fence"]
+    first, second, third = "db@left:fence_agents", "db@left:fence_agents-2", "db@left:fence_agents-3"
+    assert tried == [(first, True), (second, True), (third, False)]
+    assert report.weakest_link == f"db.fence: power off (F3, latched), read back by {first} and {second} and {third}."
+    assert [(line.strength, line.sufficient) for line in report.evidence if line.step == "db.fence"] == [
+        ("F2", False), ("F2", False), ("F2", False), ("F3", True),
+    ]  # fmt: skip
+    assert summary.numbers(report)[2].value == "F3"

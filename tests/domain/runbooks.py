@@ -25,6 +25,13 @@ def _fence(plug: int, *agents: str) -> str:
     return ", ".join(f"{{fence_agents: {{agent: {agent}, options: {{plug: n{plug}}}}}}}" for agent in agents)
 
 
+def _doors(plug: int) -> str:
+    """Two agents that speak to one device, then one that speaks to another."""
+    bmc, outlet = f"options: {{ip: 10.0.8.{plug}}}", f"options: {{ip: 10.0.9.1, plug: {plug}}}"
+    doors = (("fence_redfish", bmc), ("fence_ipmilan", bmc), ("fence_apc_snmp", outlet))
+    return ", ".join(f"{{fence_agents: {{agent: {agent}, {options}}}}}" for agent, options in doors)
+
+
 SHOP = f"""
 runbook: shop
 {_SITES}
@@ -94,6 +101,19 @@ components:
       right: {{fence: [{_fence(4, "fence_ipmilan")}]}}
 """
 """One machine that acts, and no data."""
+
+STRONG = f"""
+runbook: strong
+{_SITES}
+components:
+  db:
+    type: postgresql
+    fencing: F3
+    at:
+      left: {{host: 10.0.1.10, fence: [{_doors(1)}]}}
+      right: {{host: 10.0.2.10, fence: [{_doors(2)}]}}
+"""
+"""A writer whose fence needs two authorities; the first two of its three methods are doors to one device."""
 
 
 def demo() -> Runbook:

@@ -1,4 +1,4 @@
-"""What opens the barrier is also what can close it again: a standby that the old primary still feeds."""
+"""What opens the barrier is also what can close it again: an old primary that answers, or that feeds the standby."""
 
 from __future__ import annotations
 
@@ -7,11 +7,18 @@ from dataclasses import replace
 import pytest
 
 from orchestrator.domain import barrier
+from orchestrator.domain.admission import refusal
 from orchestrator.domain.commands import Approve, Attest
 from orchestrator.domain.rehearsal.driving import Broken, Rehearsal, driven, folded
-from orchestrator.domain.state import Human, Status
-from tests.domain.on_the_way import states_on_the_way
+from orchestrator.domain.state import End, Human, Issued, Looked, Status
+from orchestrator.domain.world import Reading, Role
+from tests.domain.on_the_way import ended, states_on_the_way
 from tests.domain.test_admission import REASON, fresh, waiting_on_the_fence
+
+
+def more(now: Rehearsal) -> Approve:
+    """All that may be lost is accepted."""
+    return Approve(by="ann", to="right", plan=now.plan.hash, max_loss="1h")
 
 
 def vouched(now: Rehearsal) -> Rehearsal:
@@ -28,10 +35,10 @@ def test_people_who_vouch_for_a_primary_that_lives_are_contradicted_by_it() -> N
     now = vouched(healed)
     assert now.state.waiting
     assert "left is alive: it streams to the standby and says so itself (I2)" in now.state.waiting.why
-    more = Approve(by="ann", to="right", plan=now.plan.hash, max_loss="1h")
-    again = driven(folded(now, Human(command=more, at=now.world.clock)))
-    last = list(states_on_the_way(again))[-1]
-    assert last.world.writable("db") == {"left"}, "accepting more loss does not help"
+    assert "it answers as a primary" in now.state.waiting.why
+    assert now.state.steps["db.fence"].evidence is None, "and their word is void: both would have to give it again"
+    assert "nothing waits for an approval" in str(refusal(now.plan, now.state, more(now))), "more loss does not help"
+    assert ended(now).world.writable("db") == {"left"}
 
 
 def test_a_promotion_waits_until_what_would_be_lost_is_known_whatever_leads_to_it() -> None:
@@ -51,3 +58,78 @@ def test_control_where_nobody_sees_the_primary_the_same_words_split_the_service(
     """The weakest link is the people: from outside, a partition and a death look the same."""
     with pytest.raises(Broken, match=r"I1: db is writable at \['left', 'right'\]"):
         vouched(waiting_on_the_fence())
+
+
+def lied_to(name: str, component: str) -> Rehearsal:
+    """The device of the component's fence has read the machine off, but it runs on and feeds no standby."""
+    before = fresh(name)
+    fenced = next(n for n in states_on_the_way(before) if n.state.steps[f"{component}.fence"].status is Status.DONE)
+    place = (component, "left")
+    servers = {**fenced.world.servers, place: replace(before.world.servers[place], role="primary")}
+    alive = replace(fenced.world, servers=servers, power={**fenced.world.power, place: "on"}, severed=True)
+    return fenced._replace(world=alive)
+
+
+def attempts(now: Rehearsal, step: str) -> list[int]:
+    """The methods that the step was tried with, in order."""
+    issued = [event.attempt for event in now.events if isinstance(event, Issued)]
+    return [attempt.method for attempt in issued if attempt.step == step and not attempt.undo]
+
+
+def test_a_primary_that_answers_after_its_fence_makes_that_void_and_nothing_is_promoted() -> None:
+    """I2: one method, which lied: a human is asked."""
+    now = next(n for n in states_on_the_way(lied_to("demo forced, source healthy", "db")) if n.state.waiting)
+    assert now.state.waiting
+    assert now.state.waiting.steps == ("db.fence",)
+    assert "db.fence: its evidence is void: left is alive: it answers as a primary" in now.state.waiting.why
+    assert now.world.writable("db") == {"left"}
+    assert attempts(now, "db.promote") == []
+
+
+def test_the_next_method_is_tried_where_the_first_is_contradicted_and_all_is_read_anew() -> None:
+    now = lied_to("pair forced, source dead", "ledger")
+    assert attempts(now, "ledger.fence") == [0]
+    last = ended(now)
+    assert attempts(last, "ledger.fence") == [0, 1]
+    assert attempts(last, "stock.fence") == [0], "what nobody contradicts stands"
+    assert last.state.finish
+    assert last.state.finish.end is End.SUCCEEDED
+    looks = [event.step for event in last.events if isinstance(event, Looked)]
+    assert looks.count("ledger.measure") == looks.count("stock.measure") == 2, "the time of the fence is another one"
+    assert looks.count("ledger.recheck") == 2
+
+
+def test_what_cannot_be_read_is_no_evidence_either_way() -> None:
+    """A failed probe never counts, and a dark host does not hold up what its device has confirmed."""
+    last = ended(fresh("demo forced, source healthy"))
+    assert last.state.steps["db.recheck"].said.startswith("no answer, which proves nothing")
+    assert last.state.finish
+    assert last.state.finish.end is End.SUCCEEDED
+    dark = fresh("demo forced, fence dark")
+    waiting = next(now for now in states_on_the_way(dark) if now.state.waiting)
+    assert waiting.state.steps["db.recheck"].status is Status.PENDING, "it confirms no fence"
+
+
+def test_another_database_at_the_same_address_is_not_the_old_primary() -> None:
+    now = lied_to("demo forced, source healthy", "db")
+    step = now.plan.step("db.recheck")
+    answer = Reading(states=(Role(role="primary"),), authority="who answers", identity="system of db")
+    assert barrier.veto(now.plan, now.state, step, answer)
+    for harmless in (
+        answer.model_copy(update={"identity": "another system"}),
+        answer.model_copy(update={"states": (Role(role="standby"),)}),
+        answer.model_copy(update={"states": ()}),
+    ):
+        assert barrier.veto(now.plan, now.state, step, harmless) is None
+
+
+def test_control_without_the_veto_a_device_that_lies_splits_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(barrier, "veto", lambda *_: None)
+    with pytest.raises(Broken, match=r"I1: db is writable at \['left', 'right'\]"):
+        ended(lied_to("demo forced, source healthy", "db"))
+
+
+def test_a_promotion_that_a_human_approves_is_vetoed_by_what_is_read_after_that() -> None:
+    now = lied_to("pair forced, source dead", "ledger")
+    assert now.plan.step("ledger.recheck").after == ("promotion",)
+    assert set(now.plan.step("ledger.promote").after) >= {"promotion", "ledger.recheck", "stock.recheck"}

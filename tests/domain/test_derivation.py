@@ -49,7 +49,8 @@ def test_demo_forced() -> None:
             "approve <- db.check, name.check",
             "db.fence <- approve",
             "db.measure <- db.fence",
-            "db.promote <- db.fence, db.measure",
+            "db.recheck <- db.fence",
+            "db.promote <- db.fence, db.measure, db.recheck",
             "db.verify <- db.promote",
             "name.switch <- db.verify",
             "verify-1 <- db.verify, name.switch",
@@ -102,10 +103,11 @@ def test_shop_forced() -> None:
             "app.fence <- approve",
             "address.switch <- approve",
             "db.measure <- db.fence, app.fence",
-            "db.promote <- db.fence, app.fence, db.measure",
+            "db.recheck <- db.fence, app.fence",
+            "db.promote <- db.fence, app.fence, db.measure, db.recheck",
             "db.verify <- db.promote",
             "address.announce <- address.switch, db.verify",
-            "app.start <- db.fence, app.fence, db.measure, db.verify",
+            "app.start <- db.fence, app.fence, db.measure, db.recheck, db.verify",
             "name.switch <- app.start",
         ]
     )
@@ -143,9 +145,11 @@ def test_a_gate_before_the_promotion_stands_between_the_barrier_and_it() -> None
             "ledger.measure <- ledger.fence, stock.fence",
             "stock.measure <- ledger.fence, stock.fence",
             "promotion <- ledger.fence, stock.fence, ledger.measure, stock.measure",
-            "ledger.promote <- promotion",
+            "ledger.recheck <- promotion",
+            "stock.recheck <- promotion",
+            "ledger.promote <- promotion, ledger.recheck, stock.recheck",
             "ledger.verify <- ledger.promote",
-            "stock.promote <- promotion, ledger.verify",
+            "stock.promote <- promotion, ledger.recheck, stock.recheck, ledger.verify",
             "stock.verify <- stock.promote",
         ]
     )
@@ -189,7 +193,7 @@ def lawful(plan: Plan) -> None:
     positions = {name: index for index, name in enumerate(ids)}
     assert all(positions[before] < positions[step.id] for step in plan.steps for before in step.after)
     cuts = {step.id for step in plan.of_kind("fence", "stop")}
-    looks = {step.id for step in plan.of_kind("measure", "catch_up")}
+    looks = {step.id for step in plan.of_kind("measure", "catch_up", "recheck")}
     for step in plan.steps:
         before = ancestors(plan, step.id)
         if step.kind != "check" and step.id != "approve":

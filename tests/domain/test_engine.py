@@ -88,6 +88,10 @@ def pair() -> Runbook:
     return runbooks.runbook(runbooks.PAIR)
 
 
+def strong() -> Runbook:
+    return runbooks.runbook(runbooks.STRONG)
+
+
 MOVED = frozenset({"forced SUCCEEDED", "forced REFUSED", "forced ABORTED_SAFE", "forced NEEDS_HUMAN"})
 SWITCHED = frozenset({"planned SUCCEEDED", "planned REFUSED", "planned ROLLED_BACK", "planned ABORTED_SAFE"})
 TRY_THEN_UNDO = ("retry", "abort")
@@ -122,6 +126,8 @@ def scenarios() -> list[Scenario]:
         Scenario("shop planned", shop, (PLANNED,), healthy, undo, switched),
         Scenario("pair forced, source dead", pair, (FORCED,), dead, undo, moved),
         Scenario("pair planned", pair, (PLANNED,), healthy, undo, switched, small=True),
+        Scenario("strong forced, source healthy", strong, (FORCED, REBUILD), healthy, undo, moved),
+        Scenario("strong forced, source cut off", strong, (FORCED, UNFENCE), partitioned, undo, moved),
     ]
 
 

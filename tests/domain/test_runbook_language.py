@@ -56,6 +56,40 @@ def changed(*replacements: tuple[str, str]) -> str:
     return text
 
 
+def fenced(method: str, place: str = "", site: str = "") -> str:
+    """The valid runbook with more keys for the fence of db at left, for its place, and for its site."""
+    return changed(
+        ("left: {provider: on-prem}", f"left: {{{', '.join(filter(None, ('provider: on-prem', site)))}}}"),
+        ("left: {host: 10.0.1.1, fence: [{fence_agents: {agent: fence_ipmilan}}]}",
+         f"left: {{host: 10.0.1.1, fence: [{{fence_agents: {{agent: fence_wti, {method}}}}}]{place and ', '}{place}}}"),
+    )  # fmt: skip
+
+
+def with_fences(more: str, keys: str = "") -> str:
+    """The valid runbook with more methods after the first for db at left, and more keys for that one; right is safe."""
+    agent = "fence: [{fence_agents: {agent: fence_ipmilan"
+    return changed(
+        (f"1.1, {agent}}}}}", f"1.1, {agent}{', ' if keys else ''}{keys}}}}}{', ' if more else ''}{more}"),
+        ("2.1, fence: [{fence_agents: {agent: fence_ipmilan", "2.1, fence: [{fence_agents: {agent: fence_wti"),
+    )
+
+
+def strong(*methods: str) -> str:
+    """The valid runbook with F3 asked for db, these methods at left, and two good ones at right."""
+    agent = "fence: [{fence_agents: {agent: fence_ipmilan}}]"
+    good = ", ".join(f"{{fence_agents: {{agent: fence_wti, options: {{ip: 10.0.9.{n}}}}}}}" for n in (1, 2))
+    return changed(
+        ("    type: postgresql\n", "    type: postgresql\n    fencing: F3\n"),
+        (f"1.1, {agent}", f"1.1, fence: [{', '.join(methods)}]"),
+        (f"2.1, {agent}", f"2.1, fence: [{good}]"),
+    )
+
+
+ADD = ": when that is lost it confirms nothing; add a method that depends on nothing there"
+ASKS = "10:5: FENCE-STRENGTH db asks for F3, but"
+SHARES = "the fence of db at left through fence_agents shares its"
+
+
 def findings(text: str) -> list[str]:
     return [str(finding) for finding in parse(text, "shop.yaml", catalog()).findings]
 
@@ -295,9 +329,80 @@ BROKEN: dict[str, tuple[str, list[str]]] = {
         ADDRESS,
         ["13:3: NO-TYPE floating-ip cannot be shared between left (linux.floating_ip) and right (aws.elastic_ip)"],
     ),
-    "address at a provider that has none": (
-        ADDRESS.replace("aws, region: eu-west-1", "gcp"),
-        ["13:3: NO-TYPE no provider implements floating-ip at right (gcp); there is one for: aws, on-prem"],
+    "site provider that nobody has heard of": (
+        ADDRESS.replace("aws, region: eu-west-1", "on-perm"),
+        ["5:11: REFERENCE there is no site provider 'on-perm'; did you mean 'on-prem'?"],
+    ),
+    "provider of a site to which nothing moves": (
+        changed(("failover: left", "  far: {provider: azure}\nfailover: left")),
+        ["6:9: REFERENCE there is no site provider 'azure': there is aws, on-prem"],
+    ),
+    "fence from the site that is lost": (
+        fenced("site: left"),
+        ["11:72: FENCE-PATH the fence of db at left through fence_agents lives in left itself" + ADD],
+    ),
+    "fence from a site that is not there": (
+        fenced("site: middel"),
+        ["11:72: REFERENCE there is no site 'middel': there is left, right"],
+    ),
+    "fence with the power of what it cuts off": (
+        fenced("fault_domain: {power: feed-a, network: oob}", "fault_domain: {power: feed-a}"),
+        [f"11:87: FENCE-PATH {SHARES} power 'feed-a' with what it cuts off{ADD}"],
+    ),
+    "fence with the controller and network of its site": (
+        fenced(
+            "fault_domain: {controller: vc-1, network: mgmt}", site="fault_domain: {controller: vc-1, network: mgmt}"
+        ),
+        [
+            f"11:87: FENCE-PATH {SHARES} controller 'vc-1' with what it cuts off{ADD}",
+            f"11:105: FENCE-PATH {SHARES} network 'mgmt' with what it cuts off{ADD}",
+        ],
+    ),
+    "fence in the one fault domain of its site": (
+        fenced("fault_domain: hall-1", site="fault_domain: hall-1"),
+        [f"11:72: FENCE-PATH {SHARES} power, controller, network 'hall-1' with what it cuts off{ADD}"],
+    ),
+    "fence with an address in its site's own network": (
+        fenced("options: {ip: 10.0.1.200}", site="networks: [10.0.1.0/24]"),
+        [f"11:39: FENCE-PATH {SHARES[:-11]} is reached at 10.0.1.200, in the network 10.0.1.0/24 of left itself{ADD}"],
+    ),
+    "F3 with one method": (
+        strong("{fence_agents: {agent: fence_wti, options: {ip: 10.0.8.1, plug: 1}}}"),
+        [f"{ASKS} there is only one method at left: name a second one that shares no controller with it"],
+    ),
+    "F3 with two doors to one device": (
+        strong(
+            "{fence_agents: {agent: fence_ipmilan, options: {ip: 10.0.8.1}}}",
+            "{fence_agents: {agent: fence_wti, options: {ipaddr: 10.0.8.1}}}",
+        ),
+        [f"{ASKS} fence_agents and fence_agents-2 at left share the controller '10.0.8.1'"],
+    ),
+    "F3 with the controller that was declared": (
+        strong(
+            "{fence_agents: {agent: fence_wti, options: {ip: 10.0.8.1}, fault_domain: {controller: pdu}}}",
+            "{fence_agents: {agent: fence_wti, options: {ip: 10.0.8.2}, fault_domain: {controller: pdu}}}",
+        ),
+        [f"{ASKS} fence_agents and fence_agents-2 at left share the controller 'pdu'"],
+    ),
+    "F3 with a controller that nobody knows": (
+        strong("{fence_agents: {agent: fence_wti, options: {ip: 10.0.8.1}}}", "{fence_agents: {agent: fence_mine}}"),
+        [f"{ASKS} what controls fence_agents-2 at left is not known: say so by `fault_domain: {{controller: ...}}`"],
+    ),
+    "F3 of what is not fenced": (
+        changed(("    needs: [db]\n", "    needs: [db]\n    fencing: F3\n")),
+        ["16:5: VALUE a dns is not fenced: only postgresql, vm are"],
+    ),
+    "strength that is none": (
+        changed(("    type: postgresql\n", "    type: postgresql\n    fencing: F4\n")),
+        ["10:5: VALUE input should be 'F2' or 'F3'"],
+    ),
+    "network that is none": (
+        fenced("site: right", site="networks: [10.0.1.0/33]"),
+        ["4:40: VALUE '10.0.1.0/33' does not appear to be an IPv4 or IPv6 network: write it as 10.1.0.0/16"],
+    ),
+    "key of a fault domain that is none": (
+        fenced("fault_domain: {pwer: feed-a}"),
+        ["11:87: UNKNOWN-KEY unknown key 'pwer'; did you mean 'power'?"],
     ),
 }
 
@@ -307,8 +412,81 @@ def test_each_mistake_is_one_line_that_says_where_and_what(text: str, told: list
     assert findings(text) == [f"shop.yaml:{line}" for line in told]
 
 
+WARNS = "FENCE-PATH warning:"
+ALONE = f"{WARNS} the fence of db at left has no way that is independent: "
+BOARD = (
+    f"{ALONE}what fence_ipmilan speaks to is fed by the machine that it cuts off, and says nothing once that has none"
+)
+OUTLET = "{fence_agents: {agent: fence_wti, options: {plug: 4}, site: right}}"
+IN_LEFT = "{fence_agents: {agent: fence_wti, options: {plug: 5}, site: left}}"
+THIRD, SECOND = "the fence of db at left through fence_agents-3", "fence_agents-2"
+AWS = """\
+runbook: shop
+sites:
+  left: {provider: aws, region: eu-west-1%s}
+  right: {provider: aws, region: eu-west-2, zone: eu-west-2a}
+failover: left -> right
+components:
+  db:
+    type: vm
+    at: {left: {machine: i-0a1b2c3d}, right: {machine: i-0a1b2c3e}}
+"""
+
+WARNED: dict[str, tuple[str, list[str]]] = {
+    "a controller on the board alone": (changed(), [f"11:39: {BOARD}", f"12:40: {BOARD.replace('left', 'right')}"]),
+    "another way beside it": (with_fences(OUTLET), []),
+    "a controller on the board that has its own power": (with_fences("", "fault_domain: {power: standby-rail}"), []),
+    "a way from the lost site beside one from elsewhere": (
+        with_fences(f"{OUTLET}, {IN_LEFT}"),
+        [
+            f"11:201: {WARNS} {THIRD} lives in left itself: tried all the same, but {SECOND} has to do it then",
+        ],
+    ),
+    "the API of a region beside a zone of it": (AWS % ", zone: eu-west-1a", []),
+    "the API of the region that is the site": (
+        AWS % "",
+        [f"9:17: {ALONE}EC2's API in eu-west-1 may be lost together with a site that is all of eu-west-1"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "told"), WARNED.values(), ids=[name.replace(" ", "-") for name in WARNED])
+def test_a_weakness_is_a_warning_and_the_runbook_can_be_used(text: str, told: list[str]) -> None:
+    found = parse(text, "shop.yaml", catalog())
+    assert found.valid()
+    paths = [str(warning) for warning in found.warnings if warning.finding.code == "FENCE-PATH"]
+    assert [warning.partition("; add a second")[0] for warning in paths] == [f"shop.yaml:{t}" for t in told]
+
+
+UNPROVEN = "11:39: FENCE-IDENTITY warning: nothing proves that fence_agents cuts off the machine of db at left: "
+
+
+@pytest.mark.parametrize(
+    ("method", "told"),
+    [
+        ("agent: fence_ipmilan", ["give the `uuid:` that `ipmitool mc guid` prints"]),
+        ("agent: fence_ipmilan, uuid: 0f2c1d6e-4b7a-4c39-9d52-6a1e8b3f7c10", []),
+        (
+            "agent: fence_wti, options: {plug: 4}",
+            ["give as `alias:` what the agent's action `list` shows beside its plug, or use an agent that can tell"],
+        ),
+        ("agent: fence_wti, options: {plug: 4}, alias: pg-a", []),
+    ],
+)
+def test_a_fence_that_cannot_tell_what_it_cuts_off_is_a_warning(method: str, told: list[str]) -> None:
+    text = changed(("1.1, fence: [{fence_agents: {agent: fence_ipmilan", f"1.1, fence: [{{fence_agents: {{{method}"))
+    warnings = [str(warning) for warning in parse(text, "shop.yaml", catalog()).warnings]
+    ours = [warning for warning in warnings if "FENCE-IDENTITY" in warning and "left" in warning]
+    assert ours == [f"shop.yaml:{UNPROVEN}{one}" for one in told]
+
+
+def test_a_method_from_the_lost_site_is_an_error_where_the_other_has_only_the_power_of_its_machine() -> None:
+    [told] = findings(with_fences(IN_LEFT))
+    assert "through fence_agents-2 lives in left itself" in told
+
+
 def test_every_code_is_met_in_the_table() -> None:
-    met = {line.split(" ")[1] for _, told in BROKEN.values() for line in told}
+    met = {line.split(" ")[1] for _, told in BROKEN.values() for line in told} | {UNPROVEN.split(" ")[1]}
     assert met == CODES.keys()
 
 

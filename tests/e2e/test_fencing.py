@@ -8,6 +8,8 @@ import time
 import pytest
 
 from orchestrator.domain.commands import Attest
+from orchestrator.domain.world import Strength
+from orchestrator.runtime import archive
 from tests.e2e.lab import description, names, outlet
 from tests.e2e.lab.faults import Faults
 from tests.e2e.lab.observer import Watch, writer
@@ -96,6 +98,80 @@ async def test_where_the_first_method_does_not_answer_the_second_cuts(
     with operation.worker(), faults.cut_bmc("pg-a"):
         await operation.succeeds(await operation.failover())
     assert operation.requests(FENCE_AT_DC) == []
+    assert operation.requests(f"{FENCE_AT_DC}-2") == ["off"]
+    assert lab.machines["pg-a"].power_history[-2:] == ["on", "off"]
+    watch.see_service()
+    verdict = watch.report()
+    assert verdict.overlaps == ()
+    assert [(term.site, term.timeline) for term in verdict.terms] == [("dc", 1), ("cloud", 2)]
+
+
+async def test_where_two_authorities_are_asked_for_both_cut_and_both_give_back(
+    lab: Lab, watch: Watch, operation: Operation
+) -> None:
+    components = description.runbook(lab)["components"]
+    for site, machine in (("dc", "pg-a"), ("cloud", "pg-b")):
+        agent, controller = str(outlet.install(lab.machines[machine])), {"controller": f"outlet-{machine}"}
+        method = {"fence_agents": {"agent": agent, "fault_domain": controller}}
+        components["db"]["at"][site]["fence"].append(method)
+    components["db"]["fencing"] = "F3"
+    operation.describe(components=components)
+    with operation.worker():
+        await operation.succeeds(await operation.failover())
+        assert operation.requests(FENCE_AT_DC) == operation.requests(f"{FENCE_AT_DC}-2") == ["off"]
+        proof = archive.find(operation.journal, operation.group).state().steps["db.fence"].evidence
+        assert proof is not None
+        assert proof.strength is Strength.F3
+        assert len(proof.authorities.split(" and ")) == 2
+        await operation.succeeds(await operation.reprotect("dc"))
+    assert operation.requests(f"{FENCE_AT_DC}-2")[-1] == "on", "the last that cut is the first that gives back"
+    assert operation.ledger.fenced == {}
+    watch.see_service()
+    assert watch.report().overlaps == ()
+
+
+# ---- contradicted
+
+
+def _lied_to(lab: Lab, *more: str) -> dict[str, object]:
+    """The components of a runbook whose first fence of pg-a lies; `more`: agents that come after it."""
+    components: dict[str, object] = description.runbook(lab)["components"]
+    agents = [str(outlet.lying(lab.machines["pg-a"])), *more]
+    components["db"]["at"]["dc"]["fence"] = [{"fence_agents": {"agent": agent}} for agent in agents]  # type: ignore[index]
+    return components
+
+
+async def test_a_primary_that_accepts_commits_after_its_fence_vetoes_the_promotion(
+    lab: Lab, watch: Watch, operation: Operation
+) -> None:
+    operation.describe(components=_lied_to(lab), waiting="3s")
+    inside = writer(lab, "inside", at="app-a", by=lab.address("pg-a"))
+    with operation.worker():
+        handle = await operation.failover()
+        await operation.approve(handle)
+        waiting = await operation.waiting(handle)
+        assert waiting.steps == ("db.fence",)
+        assert "its evidence is void: dc is alive: " in waiting.why
+        assert "it answers as a primary, which accepts commits" in waiting.why
+        result = await operation.end(handle)
+    assert result.end == "NEEDS_HUMAN", result.why
+    assert operation.requests(FENCE_AT_DC) == ["off"], "the device was asked, and has said off"
+    assert operation.requests(AT_CLOUD) == []
+    inside.wait_for_ack("inside")
+    assert not lab.databases["pg-b"].writable
+    verdict = watch.report(inside)
+    assert verdict.overlaps == ()
+    assert verdict.lost == ()
+    assert [(term.site, term.timeline) for term in verdict.terms] == [("dc", 1)]
+
+
+async def test_where_the_first_method_is_contradicted_the_second_cuts(
+    lab: Lab, watch: Watch, operation: Operation
+) -> None:
+    operation.describe(components=_lied_to(lab, str(outlet.install(lab.machines["pg-a"]))))
+    with operation.worker():
+        await operation.succeeds(await operation.failover())
+    assert operation.requests(FENCE_AT_DC) == ["off"]
     assert operation.requests(f"{FENCE_AT_DC}-2") == ["off"]
     assert lab.machines["pg-a"].power_history[-2:] == ["on", "off"]
     watch.see_service()

@@ -6,13 +6,14 @@ A provider's test file subclasses `ResourceContract` once for each resource and 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Protocol
 
 import pytest
 
-from orchestrator.domain.errors import GuardRefused, ProviderError
+from orchestrator.domain.errors import GuardRefused, ProviderError, WrongIdentity
 from orchestrator.domain.world import Reading, State
 from orchestrator.ports import Resource
 
@@ -117,3 +118,41 @@ class ResourceContract:
         shown.append(repr(caught.value))
         for secret in harness.secrets:
             assert not [text for text in shown if secret in text]
+
+
+# ---- identity before destruction
+
+
+@dataclass(frozen=True)
+class Mistaken:
+    """A resource that reaches another one than is meant. `seen`: what the check had read of the one that is.
+
+    `goal`: what would destroy it; `look`: the state of the one that is reached, read without the adapter.
+    """
+
+    resource: Resource
+    seen: Reading
+    goal: State
+    look: Callable[[], State]
+
+
+class IdentityContract:
+    """What holds for every resource that can cut something off. Subclasses provide the fixture `mistaken`."""
+
+    def test_another_one_than_is_meant_is_refused_and_nothing_is_requested_of_it(self, mistaken: Mistaken) -> None:
+        before, call = mistaken.look(), RecordedCall()
+        with pytest.raises(WrongIdentity) as caught:
+            mistaken.resource.apply(mistaken.goal, mistaken.seen, call)
+        assert caught.value.surely_not_done
+        assert "\n" not in str(caught.value)
+        assert call.guards == 0, "a guard is the last statement before a request"
+        assert mistaken.look() == before != mistaken.goal
+
+    def test_it_is_not_read_as_the_one_that_is_meant(self, mistaken: Mistaken) -> None:
+        """Where it can be read at all, by an identity that no attempt takes for the other's (`domain/ensure`)."""
+        try:
+            read = mistaken.resource.observe()
+        except WrongIdentity:
+            return
+        assert None not in (read.identity, mistaken.seen.identity)
+        assert read.identity != mistaken.seen.identity

@@ -24,7 +24,7 @@ from providers.aws.errors import Throttled
 from providers.aws.spec import InstancePlace
 from tests.providers.aws_world import AwsWorld, Fault
 from tests.providers.aws_world.binding import SECRET, bind
-from tests.providers.contract import Harness, RecordedCall, ResourceContract, settle
+from tests.providers.contract import Harness, IdentityContract, Mistaken, RecordedCall, ResourceContract, settle
 
 pytest_plugins = ["tests.providers.aws_world.fixtures"]
 pytestmark = pytest.mark.usefixtures("aws")
@@ -82,6 +82,14 @@ class TestPowerOn(ResourceContract):
     @pytest.fixture
     def harness(self, aws: AwsWorld) -> Harness:
         return InstanceHarness(aws, OFF, ON)
+
+
+class TestAnotherInstance(IdentityContract):
+    @pytest.fixture
+    def mistaken(self, aws: AwsWorld) -> Mistaken:
+        right, wrong = launch(aws, Name="pg-a"), launch(aws, Name="web-7")
+        look = {"running": ON, "stopped": OFF}
+        return Mistaken(adapter(wrong, "pg-a"), adapter(right, "pg-a").observe(), OFF, lambda: look[state(aws, wrong)])
 
 
 @pytest.fixture

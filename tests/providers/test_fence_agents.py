@@ -17,6 +17,7 @@ from orchestrator.domain.errors import (
     Doubtful,
     GuardRefused,
     Misconfigured,
+    NotFound,
     ProviderError,
     Unreachable,
     WrongIdentity,
@@ -27,7 +28,7 @@ from orchestrator.runtime.child import Ended
 from providers.fence_agents import errors
 from providers.fence_agents.machine import Machine
 from providers.fence_agents.spec import MachinePlace
-from tests.providers.contract import RecordedCall, ResourceContract, settle
+from tests.providers.contract import IdentityContract, Mistaken, RecordedCall, ResourceContract, settle
 from tests.providers.ipmi_machine import PASSWORD, USER, IpmiMachine
 
 ON, OFF = Power(power="on"), Power(power="off")
@@ -89,6 +90,21 @@ class TestPowerOn(ResourceContract):
     @pytest.fixture
     def harness(self, world: IpmiMachine) -> IpmiHarness:
         return IpmiHarness(world, OFF, ON)
+
+
+class TestAnotherController(IdentityContract):
+    @pytest.fixture
+    def mistaken(self, world: IpmiMachine) -> Mistaken:
+        another = ipmilan(world, uuid="00000000-6745-23a1-efcd-ab89674523a1")
+        return Mistaken(another, ipmilan(world).observe(), OFF, lambda: ON if world.alive() else OFF)
+
+
+class TestAnotherOutlet(IdentityContract):
+    @pytest.fixture
+    def mistaken(self, tmp_path: Path) -> Mistaken:
+        folder = Folder(tmp_path)
+        another = folder.machine(alias="pg-b")
+        return Mistaken(another, folder.machine().observe(), OFF, lambda: ON if folder.power == "on" else OFF)
 
 
 class TestThroughIpmi:
@@ -169,6 +185,32 @@ class Folder:
 @pytest.fixture
 def folder(tmp_path: Path) -> Folder:
     return Folder(tmp_path)
+
+
+class TestTheAliasOfAPlug:
+    def test_it_is_the_identity_and_the_machine_is_switched(self, folder: Folder) -> None:
+        resource = folder.machine(alias="pg-a")
+        before = resource.observe()
+        assert before.identity == "pg-a"
+        resource.apply(OFF, before, RecordedCall())
+        assert folder.power == "off"
+
+    def test_a_label_that_was_changed_meanwhile_is_seen_by_the_next_look(self, folder: Folder) -> None:
+        resource = folder.machine(alias="pg-a")
+        resource.observe()
+        (folder.path / "label").write_text("web-7")
+        with pytest.raises(WrongIdentity, match=r"shows web-7 at the plug, and not pg-a: correct `plug` or `alias`"):
+            resource.observe()
+
+    def test_a_plug_that_the_device_does_not_show_is_told(self, folder: Folder) -> None:
+        resource = machine(AGENT, {"folder": str(folder.path), "plug": "9"}, {"token": TOKEN}, alias="pg-a")
+        with pytest.raises(NotFound, match="shows no plug '9' among 6, 7, 8"):
+            resource.observe()
+        assert folder.power == "on"
+
+    def test_it_needs_a_plug(self) -> None:
+        with pytest.raises(ValidationError, match="give that as well, under `options:`"):
+            MachinePlace(agent="fence_apc", alias="pg-a")
 
 
 class TestAFailedSwitchProvesNothing:

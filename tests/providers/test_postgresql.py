@@ -16,6 +16,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from orchestrator.app.demo import binaries
 from orchestrator.app.demo.cluster import ADMIN, REPLICATION
@@ -38,7 +39,7 @@ from providers.postgresql.server import Server
 from providers.postgresql.session import Endpoint
 from providers.postgresql.spec import PostgresqlSettings
 from tests.postgres import Pair, postgresql_pair
-from tests.providers.contract import RecordedCall, ResourceContract, settle
+from tests.providers.contract import IdentityContract, Mistaken, RecordedCall, ResourceContract, settle
 from tests.ssh import Sshd, free_port
 
 PRIMARY, STANDBY, STOPPED = (Role(role=role) for role in ("primary", "standby", "stopped"))
@@ -113,6 +114,22 @@ class TestStop(ResourceContract):
     @pytest.fixture
     def harness(self, pair: Pair) -> RoleHarness:
         return role_harness(pair, "az-a", PRIMARY, STOPPED)
+
+
+class TestAnotherDatabase(IdentityContract):
+    @pytest.fixture
+    def mistaken(self, untouched: Pair) -> Iterator[Mistaken]:
+        with postgresql_pair(untouched.cluster.binaries) as other:
+            other.sql("az-a", f"alter role {ADMIN} password '{untouched.cluster.password}'")
+            reached: dict[str, str | int] = {"host": other.at("az-a").address, "port": other.at("az-a").port}
+            resource = untouched.resource("az-a", untouched.places(az_a=reached))
+
+            def look() -> Role:
+                conninfo = make_conninfo("", **reached, user=ADMIN, password=untouched.cluster.password)
+                with psycopg.connect(conninfo) as connection:
+                    return STANDBY if connection.execute("select pg_is_in_recovery()").fetchall()[0][0] else PRIMARY
+
+            yield Mistaken(resource, untouched.resource("az-a").observe(), STOPPED, look)
 
 
 # ---- small means
@@ -225,6 +242,16 @@ def test_a_crashed_server_is_in_no_role(pair: Pair) -> None:
     reading = pair.resource("az-a").observe()
     assert reading.states == ()
     assert any("not shut down cleanly" in warning for warning in reading.warnings)
+
+
+def test_a_glance_tells_a_primary_that_accepts_commits_from_one_that_does_not_answer(pair: Pair) -> None:
+    server = pair.resource("az-a")
+    reading = server.glance()
+    assert (reading.state("role"), reading.identity) == (PRIMARY, pair.resource("az-b").observe().identity)
+    pair.at("az-a").stop()
+    with pytest.raises(Unreachable, match="nothing answers"):
+        server.glance()
+    assert server.observe().state("role") == STOPPED, "its files are another way, which may take its time"
 
 
 def test_without_its_files_a_server_that_is_down_is_unreachable(pair: Pair) -> None:

@@ -1,4 +1,4 @@
-"""A check's reading of a resource, and what the resource sees coming."""
+"""A check's reading of a resource, what the resource sees coming, and a look at what is likely to be dark."""
 
 from __future__ import annotations
 
@@ -43,6 +43,13 @@ class Bound(Foresighted):
 
     def __init__(self, binding: Any) -> None:  # noqa: ARG002 -- the port's
         super().__init__()
+
+
+class Quick(Bound):
+    """An adapter that knows soon whether anybody is there."""
+
+    def glance(self) -> Reading:
+        raise Unreachable("nobody is there")
 
 
 class Shortsighted(Switch):
@@ -109,3 +116,20 @@ def test_only_a_check_asks_for_it() -> None:
     assert reading is not None
     assert reading.warnings == ("it is hot",)
     assert switch.inspected == 0
+
+
+def test_a_glance_is_one_reading_that_the_adapter_gives_up_soon() -> None:
+    assert looking.glance(opened("Quick")) == (None, "nobody is there")
+    reading, why = looking.glance(opened("Shortsighted"))
+    assert reading is not None
+    assert why == ""
+
+
+def test_a_glance_at_who_does_not_answer_is_not_repeated() -> None:
+    def dark() -> Iterator[Exception | None]:
+        while True:
+            yield Unreachable("dark")
+
+    switch = Switch(looks=dark())
+    assert looking.glance(switch) == (None, "dark")
+    assert switch.looked == 1

@@ -58,7 +58,17 @@ async def test_every_activity_has_a_heartbeat_and_an_end_and_no_change_is_repeat
                 if event.HasField("activity_task_scheduled_event_attributes"):
                     scheduled = event.activity_task_scheduled_event_attributes
                     seen[scheduled.activity_type.name] = scheduled
-    assert seen.keys() >= CHANGES | {"undo", "check", "claim", "close", "measure", "catch_up", "verify", "release"}
+    assert seen.keys() >= CHANGES | {
+        "undo",
+        "check",
+        "claim",
+        "close",
+        "measure",
+        "catch_up",
+        "recheck",
+        "verify",
+        "release",
+    }
     for kind, options in seen.items():
         assert options.heartbeat_timeout.ToTimedelta() == HEARTBEAT_TIMEOUT
         assert options.start_to_close_timeout.ToTimedelta().total_seconds() > 0

@@ -47,6 +47,8 @@ async def test_a_run_reset_behind_its_claim_changes_nothing_and_the_next_one_inh
         handle = await stage.failover()
         await stage.approved(handle)
         await until(lambda: stage.world.reached("name", "sent"))
+        # The announcement goes on beside it: it has been made as well before the ledger is compared.
+        await until(lambda: "address.announce" in {request.attempt.step for request in stage.ledger.record().issued})
         await until(lambda: [doubt.want.resource for doubt in stage.ledger.record().doubts] == ["name"])
         effects, ledger = stage.world.effects(), stage.ledger.record()
         again = await reset(stage, handle, after)

@@ -39,7 +39,7 @@ def rehearse(
     """
     from orchestrator.app.rehearsal_view import View
     from orchestrator.domain.rehearsal.scenarios import scenarios
-    from orchestrator.domain.rehearsal.search import Counterexample, Search
+    from orchestrator.domain.rehearsal.search import Counterexample
 
     found = valid_runbook(runbook, flags, undone="rehearsed")
     view = View(found.runbook, faults)
@@ -47,7 +47,7 @@ def rehearse(
     for scenario in scenarios(found, catalog()):
         began = time.perf_counter()
         try:
-            view.covered(scenario, Search(scenario.origin, faults).run())
+            view.covered(scenario, scenario.search(faults).run())
         except Counterexample as counterexample:
             broken = True
             view.broken(scenario, counterexample)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 def lint(files: Annotated[list[Path], Parameter(negative="")], /, *, output: Output = "text") -> ExitCode:
     """Find what is wrong in runbooks: `file:line:col: CODE message`, one line for each finding.
 
+    A warning begins its message with `warning:`; the runbook can be used all the same, and the exit code is 0.
+
     Parameters
     ----------
     files
@@ -32,14 +35,14 @@ def lint(files: Annotated[list[Path], Parameter(negative="")], /, *, output: Out
     """
     texts = [read(file, catalog()) for file in files]
     findings = [finding for text in texts for finding in text.findings]
+    warnings = [warning for text in texts for warning in text.warnings]
     if output == "json":
         data(json.dumps([_as_json(text) for text in texts], indent=2))
-    for finding in findings if output != "json" else ():
-        place = f"{finding.file}:{finding.line}:{finding.column}"
-        told = f"- `{place}` **{finding.finding.code}** {finding.finding.message}"
-        data(told if output == "markdown" else str(finding))
-    count = f"{len(findings)} finding{'s' if len(findings) > 1 else ''}" if findings else "no findings"
-    say(f"{len(files)} runbook{'s' if len(files) > 1 else ''}: {count}")
+    for finding in (*findings, *warnings) if output != "json" else ():
+        place, _, told = str(finding).partition(f" {finding.finding.code} ")
+        data(f"- `{place.rstrip(':')}` **{finding.finding.code}** {told}" if output == "markdown" else str(finding))
+    count = _count(findings, "finding") + (f", {_count(warnings, 'warning')}" if warnings else "")
+    say(f"{_count(files, 'runbook')}: {count}")
     return ExitCode.FINDINGS if findings else ExitCode.DONE
 
 
@@ -110,11 +113,15 @@ def schema() -> ExitCode:
 
 
 def _as_json(text: RunbookText) -> dict[str, object]:
-    found = [
-        {"line": f.line, "column": f.column, "code": f.finding.code, "message": f.finding.message}
-        for f in text.findings
-    ]
-    return {"file": text.file, "findings": found}
+    findings, warnings = (
+        [{"line": f.line, "column": f.column, "code": f.finding.code, "message": f.finding.message} for f in found]
+        for found in (text.findings, text.warnings)
+    )
+    return {"file": text.file, "findings": findings, "warnings": warnings}
+
+
+def _count(found: Sequence[object], name: str) -> str:
+    return f"{len(found) or 'no'} {name}{'' if len(found) == 1 else 's'}"
 
 
 def valid_runbook(name: str, flags: Flags, undone: str) -> Runbook:

@@ -2,8 +2,8 @@
 
 It keeps the fence agents' contract (ClusterLabs, FenceAgentAPI.md): options are lines `key=value` on stdin; exit 0 is
 done or was already so, 1 is a failure; `status` exits with 0 for on and 2 for off. Options: `action` (off, on, status,
-monitor, metadata), `plug` (a host's name) and `power_dir` (the directory that holds the hosts). Like its siblings it
-tells what it read: "Status: OFF".
+monitor, list, metadata), `plug` (a host's name) and `power_dir` (the directory that holds the hosts). `list` shows each
+host with its directory. Like its siblings it tells what it read: "Status: OFF".
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _METADATA = """\
   </parameters>
   <actions>
     <action name="on" automatic="0"/><action name="off"/><action name="status"/><action name="monitor"/>
-    <action name="metadata"/>
+    <action name="list"/><action name="metadata"/>
   </actions>
 </resource-agent>
 """
@@ -40,7 +40,8 @@ def main() -> int:
         print(_METADATA, end="")  # noqa: T201  what an agent prints is its answer
         return OK
     try:
-        return _act(action, _host(options))
+        host = _host(options)
+        return _list(host.directory.parent) if action == "list" else _act(action, host)
     except (OSError, ValueError) as error:
         print(f"fence_demo: {action} failed: {error}", file=sys.stderr)  # noqa: T201
         return FAILED
@@ -53,12 +54,18 @@ def _act(action: str, host: Host) -> int:
     elif action == "on":
         host.power_on()
     elif action not in ("status", "monitor"):
-        raise ValueError(f"no such action: use off, on, status, monitor or metadata, not {action!r}")
+        raise ValueError(f"no such action: use off, on, status, monitor, list or metadata, not {action!r}")
     power = host.power
     if action in ("off", "on") and power != action:
         raise OSError(f"{host.name} was switched {action} but reads {power}")
     print(f"Status: {power.upper()}")  # noqa: T201
     return IS_OFF if action == "status" and power == "off" else OK
+
+
+def _list(power_dir: Path) -> int:
+    for switch in sorted(power_dir.glob("*/power")):
+        print(f"{switch.parent.name},{switch.parent}")  # noqa: T201
+    return OK
 
 
 def _host(options: dict[str, str]) -> Host:

@@ -28,6 +28,7 @@ def concrete(servers: dict[str, Server], agent: Path) -> str:
         fence = place["fence"][0]["fence_agents"]
         fence["agent"] = str(agent)
         fence["options"]["plug"], fence["options"]["power_dir"] = host.name, str(host.directory.parent)
+        fence["alias"] = str(host.directory)
         document["components"]["name"]["at"][site]["a"] = server.address
     yaml.width = 120
     yaml.indent(mapping=2, sequence=4, offset=2)

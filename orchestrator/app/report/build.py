@@ -117,7 +117,7 @@ def _weakest_link(facts: Facts) -> str | None:
             return f"{step.id} stands on the word of {people} (FH): no authority read it back."
     step, weakest = min(((s, r.evidence) for s, r in records if r.evidence), key=lambda pair: pair[1].strength)
     latched = ", latched" if weakest.reading.latched else ""
-    return f"{step.id}: {weakest.state} ({strength(weakest)}{latched}), read back by {weakest.reading.authority}."
+    return f"{step.id}: {weakest.state} ({strength(weakest)}{latched}), read back by {weakest.authorities}."
 
 
 def _caveats(facts: Facts, time: Recovery, loss: DataLoss, decisions: tuple[Decision, ...]) -> Iterator[str]:

@@ -76,6 +76,8 @@ def _steps(facts: Facts) -> Iterator[Moment]:
             yield Moment(at=at, text=f"{one.resource} was put back to {one.desired} ({one.said}).", tone="good")
         elif one.kind == "measure":
             yield Moment(at=at, text=_measured(facts, at), tone="plain")
+        elif one.kind == "recheck":
+            yield Moment(at=at, text=f"Nothing contradicts the fence: {one.said}.", tone="plain")
         else:
             yield Moment(at=at, text=_done(facts, one), tone="good" if one.kind in CHANGES else "plain")
 
@@ -109,7 +111,7 @@ def _done(facts: Facts, one: Try) -> str:
         new = proof.reading.replication
         return f"{text}: timeline {new.timeline}, log at {position(new.written)}, says {proof.reading.authority}."
     latched = ", latched" if proof.reading.latched else ""
-    return f"{text}{through}: {proof.state} ({strength(proof)}{latched}), says {proof.reading.authority}."
+    return f"{text}{through}: {proof.state} ({strength(proof)}{latched}), says {proof.authorities}."
 
 
 def _verified(step: Step) -> str:

@@ -9,7 +9,7 @@ from orchestrator.app.report.facts import Facts
 from orchestrator.app.report.model import EvidenceLine, Found, StepLine, Try, UndoLine
 from orchestrator.app.report.wording import position
 from orchestrator.domain.barrier import sufficient
-from orchestrator.domain.engine.steps import stuck
+from orchestrator.domain.engine.steps import satisfied
 from orchestrator.domain.ledger import Attempt
 from orchestrator.domain.outcome import Done, Failed, Refused, Unknown
 from orchestrator.domain.plan import Step
@@ -83,7 +83,8 @@ def _looks(facts: Facts) -> Iterator[Try]:
             case Looked(step=step, at=at):
                 # What was read can be good and what it means not: the step knows.
                 record = after.steps[step]
-                yield _look(facts, step, started.pop(step, at), at, event.why or record.said, failed=stuck(record))
+                said = record.said if facts.plan.step(step).kind == "recheck" else event.why or record.said
+                yield _look(facts, step, started.pop(step, at), at, said, failed=not satisfied(record))
             case _:
                 pass
     for step, at in started.items():
@@ -102,18 +103,22 @@ def _look(facts: Facts, step_id: str, began: float, ended: float | None, said: s
 
 
 def _attempts(facts: Facts) -> Iterator[Try]:
-    answers = {_key(event.attempt): event for event in facts.events if isinstance(event, Ended)}
+    answers: dict[tuple[int, int, bool], tuple[Ended, Evidence | None]] = {}
+    for event, after in zip(facts.events, facts.states[1:], strict=True):
+        if isinstance(event, Ended):
+            # What the step has by then: with what its earlier methods have confirmed.
+            answers.setdefault(_key(event.attempt), (event, after.steps[event.attempt.step].evidence))
     for event in facts.events:
         if isinstance(event, Issued):
-            yield _attempt(facts, event, answers.get(_key(event.attempt)))
+            yield _attempt(facts, event, *answers.get(_key(event.attempt), (None, None)))
 
 
-def _attempt(facts: Facts, issued: Issued, answer: Ended | None) -> Try:
+def _attempt(facts: Facts, issued: Issued, answer: Ended | None, together: Evidence | None) -> Try:
     step, want = facts.plan.step(issued.attempt.step), issued.want
     lacking = None
     match answer.outcome if answer else None:
         case Done(evidence=proof):
-            lacking = None if issued.attempt.undo else sufficient(step, proof)
+            lacking = None if issued.attempt.undo else sufficient(step, together or proof)
             said = lacking or f"{proof.state}, says {proof.reading.authority}"
         case None:
             said = "never answered"
@@ -149,7 +154,7 @@ def _evidence_line(facts: Facts, step_id: str, found: Evidence, changed: bool | 
     enough = undo or sufficient(facts.plan.step(step_id), found) is None
     return EvidenceLine(
         step=step_id, resource=found.resource, state=str(found.state), strength=strength(found),
-        authority=reading.authority, authoritative=reading.authoritative, latched=reading.latched,
+        authority=found.authorities, authoritative=reading.authoritative, latched=reading.latched,
         identity=reading.identity, requested_at=found.requested_at, read_at=found.read_at, changed=changed,
         attested_by=found.attested_by, sufficient=enough, facts=dict(sorted(reading.facts.items())),
     )  # fmt: skip

@@ -22,7 +22,7 @@ from orchestrator.domain.state import (
     StartTimer,
     Undo,
 )
-from orchestrator.domain.world import State
+from orchestrator.domain.world import ReplicatesFrom, Role, State
 
 NEVER_ALREADY_THERE = frozenset({"fence", "stop", "isolate", "announce"})
 """Kinds that always ask the world to change: a stale reading of a fence would lie, an announcement is the change."""
@@ -120,8 +120,16 @@ def _seen(state: ExecutionState, want: Want) -> _Seen:
     return {
         "first": want.resource not in state.attempted,
         "before": reading.state(want.desired.kind) if reading else None,
-        "identity": reading.identity if reading else None,
+        "identity": reading.identity if reading else _of_its_twin(state, want),
     }
+
+
+def _of_its_twin(state: ExecutionState, want: Want) -> str | None:
+    """What a server has to be that the check could not read: the servers of a component are copies of one database."""
+    if not isinstance(want.desired, Role | ReplicatesFrom):
+        return None
+    read = (reading for name, reading in state.found.items() if name.partition("@")[0] == want.component)
+    return next((r.identity for r in read if r.identity and isinstance(r.state("role"), Role)), None)
 
 
 def look_for(state: ExecutionState, step: Step) -> LookFor:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from orchestrator.domain.barrier import closed, fenced_at
+from orchestrator.domain.barrier import closed, contradicted, fenced_at
 from orchestrator.domain.checks import current_loss, judge
 from orchestrator.domain.engine import undoing
-from orchestrator.domain.engine.steps import next_try, ready, running, satisfied, startable, stuck
+from orchestrator.domain.engine.steps import moved, next_try, ready, running, satisfied, startable, stuck
 from orchestrator.domain.ledger import close_execution, promotion_issued
 from orchestrator.domain.plan import Plan, Step
 from orchestrator.domain.state import End, ExecutionState, Finish, Status, Waiting
@@ -25,7 +25,7 @@ def advance(plan: Plan, state: ExecutionState) -> ExecutionState:
         return _before_the_claim(plan, state)
     if state.undoing:
         return _undoing(plan, state)
-    state = _automatic(plan, state)
+    state = _automatic(plan, _contradicted(plan, state))
     if all(satisfied(record) for record in state.steps.values()):
         return finished(plan, state, End.SUCCEEDED, _success(plan, state))
     if running(state):
@@ -60,6 +60,23 @@ def _before_the_claim(plan: Plan, state: ExecutionState) -> ExecutionState:
     if blocking and "approve" not in state.approvals:
         return finished(plan, state, End.REFUSED, "; ".join(blocking))
     return state
+
+
+def _contradicted(plan: Plan, state: ExecutionState) -> ExecutionState:
+    """Fences that a reading contradicts confirmed no more, so that the next method, or a human, is next (I2).
+
+    What was read after them is to be read anew. So it waits until no look is under way.
+    """
+    void = contradicted(plan, state)
+    if not void or running(state):
+        return state
+    steps = dict(state.steps)
+    for fence, why in void.items():
+        steps[fence] = moved(steps[fence], "void", said=f"its evidence is void: {why}", evidence=None)
+    for look in plan.of_kind("measure", "recheck"):
+        steps[look.id] = moved(steps[look.id], "again", tries=0, evidence=None)
+    vouched = {step: said for step, said in state.attestations.items() if step not in void}
+    return state.model_copy(update={"steps": steps, "attestations": vouched})
 
 
 def _automatic(plan: Plan, state: ExecutionState) -> ExecutionState:

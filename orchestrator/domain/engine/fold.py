@@ -100,6 +100,8 @@ def _checked(plan: Plan, state: ExecutionState, event: Checked) -> ExecutionStat
 
 def _looked(plan: Plan, state: ExecutionState, event: Looked) -> ExecutionState:
     step, record = plan.step(event.step), state.steps[event.step]
+    if step.kind == "recheck":
+        return _rechecked(plan, state, event)
     if event.reading is None:
         return _set(state, step.id, moved(record, "failed", ended_at=event.at, said=event.why))
     state = state.model_copy(
@@ -133,7 +135,18 @@ def _judged(plan: Plan, state: ExecutionState, step: Step, reading: Reading) -> 
     served = step.component and step.site and promoted_before(state, step.component, step.site)
     if reading.state("role") != Role(role="standby") and not (served and reading.state("role") == Role(role="primary")):
         return f"{step.component} at {step.site} is no standby any more: {_states(reading)}"
-    return barrier.veto(plan, reading) or barrier.too_much_lost(plan, state)
+    return barrier.veto(plan, state, step, reading) or barrier.too_much_lost(plan, state)
+
+
+def _rechecked(plan: Plan, state: ExecutionState, event: Looked) -> ExecutionState:
+    """The old primary was looked at once more: what is read can only contradict the fence, never confirm it (I2)."""
+    step, reading = plan.step(event.step), event.reading
+    why = barrier.veto(plan, state, step, reading) if reading else None
+    said = why or (_states(reading) if reading else f"no answer, which proves nothing: {event.why}")
+    evidence = _seen(step, event.resource, reading, event.at) if reading else None
+    name = "failed" if why else "done"
+    record = moved(state.steps[step.id], name, ended_at=event.at, said=said, evidence=evidence)
+    return _set(state, step.id, record)
 
 
 def _issued(state: ExecutionState, event: Issued) -> ExecutionState:
@@ -174,10 +187,14 @@ def _ended(plan: Plan, state: ExecutionState, event: Ended) -> ExecutionState:
     old = _record_of(state, event)
     if old is None or old.attempt != attempt:
         return state
-    evidence = outcome.evidence if isinstance(outcome, Done) else None
-    lacking = barrier.sufficient(plan.step(attempt.step), evidence) if evidence and not attempt.undo else None
-    name = "failed" if lacking else event_of(outcome)
-    said = lacking or (_evidence_text(outcome) if isinstance(outcome, Done) else outcome.why)
+    evidence, lacking, name = old.evidence, None, event_of(outcome)
+    said = "" if isinstance(outcome, Done) else outcome.why
+    if isinstance(outcome, Done):
+        step = plan.step(attempt.step)
+        evidence = outcome.evidence if attempt.undo else barrier.joined(plan, step, old.evidence, outcome.evidence)
+        lacking = None if attempt.undo else barrier.sufficient(step, evidence)
+        said = lacking or _evidence_text(evidence, outcome.changed)
+    name = "failed" if lacking else name
     update = {"outcome": outcome, "evidence": evidence, "ended_at": event.at, "said": said}
     if attempt.undo:
         undone = moved(old, name, **update)
@@ -240,7 +257,7 @@ def _approved(plan: Plan, state: ExecutionState, approve: Approve, at: float) ->
 
 
 def _again(state: ExecutionState, step: str) -> ExecutionState:
-    record = moved(state.steps[step], "again", method=0, tries=0, said="")
+    record = moved(state.steps[step], "again", method=0, tries=0, said="", evidence=None)
     return _set(state, step, record).model_copy(update={"waiting": None})
 
 
@@ -299,8 +316,7 @@ def _states(reading: Reading) -> str:
     return ", ".join(str(state) for state in reading.states) or "; ".join(reading.warnings) or "no known state"
 
 
-def _evidence_text(outcome: Done) -> str:
-    evidence = outcome.evidence
+def _evidence_text(evidence: Evidence, changed: bool) -> str:
     latched = ", latched" if evidence.reading.latched and evidence.state == Power(power="off") else ""
-    already = "" if outcome.changed else ", was so already"
-    return f"{evidence.state} (F{evidence.strength:d}{latched}{already}) says {evidence.reading.authority}"
+    already = "" if changed else ", was so already"
+    return f"{evidence.state} (F{evidence.strength:d}{latched}{already}) says {evidence.authorities}"

@@ -20,7 +20,8 @@ TABLE: dict[tuple[Status, str], tuple[Status, str]] = {
     (Status.PENDING, "skip"): (Status.SKIPPED, "a human goes on without it"),
     (Status.FAILED, "attest"): (Status.DONE, "two humans vouch for it (FH)"),
     (Status.UNKNOWN, "attest"): (Status.DONE, "two humans vouch for it (FH)"),
-    (Status.DONE, "again"): (Status.PENDING, "a measurement repeated after more loss was accepted"),
+    (Status.DONE, "again"): (Status.PENDING, "a look repeated: more loss was accepted, or a fence was contradicted"),
+    (Status.DONE, "void"): (Status.FAILED, "a fence that a later reading contradicts (I2)"),
 }
 """(status, event) to (next status, why). A pair that is not here changes nothing."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 
 from orchestrator.domain.admission import refusal
 from orchestrator.domain.commands import Abort, Approve, Attest, Command, Escalate, Pause, Retry, Skip
@@ -29,10 +30,13 @@ def _refusal(mission: Mission, state: ExecutionState, command: Command) -> str |
 
 
 def approval(mission: Mission, state: ExecutionState) -> Approve | None:
-    """The approval that would be admitted now; an abort is the way out where none is."""
-    for loss in (mission.max_loss, None):
-        approve = Approve(by="ann", to=mission.plan.target, plan=mission.hash, max_loss=loss)
-        if refusal(mission.plan, state, approve) is None and not state.waiting:
+    """The approval that would be admitted now, by one of those who may."""
+    if state.waiting:
+        return None
+    approvers = [by for step in mission.plan.steps if step.gate for by in step.gate.approvers]
+    for by, loss in product(("ann", *approvers), (mission.max_loss, None)):
+        approve = Approve(by=by, to=mission.plan.target, plan=mission.hash, max_loss=loss)
+        if refusal(mission.plan, state, approve) is None:
             return approve
     return None
 

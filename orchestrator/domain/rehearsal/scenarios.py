@@ -11,6 +11,7 @@ from orchestrator.domain.plan import NO_JOURNAL, PlanMode
 from orchestrator.domain.rehearsal.driving import Mission, Rehearsal, begin
 from orchestrator.domain.rehearsal.model import World, at_rest, passed
 from orchestrator.domain.rehearsal.nature import crashed, cut_off, darkened
+from orchestrator.domain.rehearsal.search import Search
 from orchestrator.domain.runbook import Runbook
 
 ACCEPTED = "60s"
@@ -37,6 +38,10 @@ class Scenario:
     name: str
     start: str
     origin: Rehearsal
+
+    def search(self, faults: int) -> Search:
+        """The search through it, which also finds where it does not even succeed without a fault."""
+        return Search(self.origin, faults, succeeds=self.start != _NOT_FENCED)
 
     def __str__(self) -> str:
         return f"{self.name}, source {self.start}"
@@ -77,10 +82,13 @@ def _dark(world: World, home: str) -> World:
     return darkened(cut_off(world, home), home)
 
 
+_NOT_FENCED = "cut off with its fence devices"
+"""The start from which no failover can succeed."""
+
 _STARTS: dict[str, Callable[[World, str], World]] = {
     "alive": lambda world, _: world,
     "crashed": _crashed,
     "cut off": cut_off,
-    "cut off with its fence devices": _dark,
+    _NOT_FENCED: _dark,
 }
 """How the source is when the first execution begins."""

@@ -13,6 +13,7 @@ from orchestrator.domain.rehearsal import invariants
 from orchestrator.domain.rehearsal.driving import Broken, Rehearsal, driven
 from orchestrator.domain.rehearsal.moves import Move, moves
 from orchestrator.domain.rehearsal.story import story
+from orchestrator.domain.state import End, Finish
 
 LONGEST = 300
 """Moves after which a rehearsal that has not ended counts as one that never will."""
@@ -51,10 +52,13 @@ class _Came(NamedTuple):
 
 
 class Search:
-    """One origin, searched breadth first within each number of faults: the first violation has the fewest."""
+    """One origin, searched breadth first within each number of faults: the first violation has the fewest.
 
-    def __init__(self, origin: Rehearsal, faults: int) -> None:
-        self.covered = Covered(faults)
+    `succeeds`: without a fault the first execution has to. Where it does not, there is nothing to rehearse.
+    """
+
+    def __init__(self, origin: Rehearsal, faults: int, succeeds: bool = False) -> None:
+        self.covered, self._succeeds = Covered(faults), succeeds
         self._faults = faults
         self._states: dict[object, int] = {}
         first = self._number(origin)
@@ -76,16 +80,21 @@ class Search:
         return self.covered
 
     def _expand(self, number: int, now: Rehearsal, spent: int) -> None:
-        if now.state.finish:
-            self.covered.ends[f"{now.plan.mode} {now.state.finish.end}"] += 1
         self._ways[number] = [], []
         try:
             if self._came[number].depth > LONGEST:
                 raise Broken("it does not come to an end")
+            if now.state.finish:
+                self._ended(now, now.state.finish, spent)
             for move in moves(now, spent < self._faults):
                 self._follow(number, now, move, spent)
         except Broken as broken:
             raise self._counterexample(str(broken), number, broken.move) from broken
+
+    def _ended(self, now: Rehearsal, finish: Finish, spent: int) -> None:
+        self.covered.ends[f"{now.plan.mode} {finish.end}"] += 1
+        if self._succeeds and now.past.number == 1 and not spent and finish.end is not End.SUCCEEDED:
+            raise Broken(f"without any fault it does not succeed: {finish.end}: {finish.why}")
 
     def _number(self, now: Rehearsal) -> int:
         return self._states.setdefault(now.key(), len(self._states))

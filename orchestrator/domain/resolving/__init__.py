@@ -26,6 +26,9 @@ def resolve(runbook: Runbook, catalog: Catalog) -> Resolution:
             resolve_per_site(out, name)
         if kind.fenced:
             resolve_fences(out, name)
+        elif "fencing" in component.model_fields_set:
+            fenced = ", ".join(name for name, kind in TYPES.items() if kind.fenced)
+            out.find("VALUE", ("components", name, "fencing"), f"a {component.type} is not fenced: only {fenced} are")
     for index in range(len(runbook.verify)):
         resolve_probe(out, index)
     return out

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from orchestrator.domain.catalog import DnsPlace, NoSettings, ResourceType
-from orchestrator.domain.resolving.resolution import CORE_KEYS, PLACE_KEYS, Resolution
+from orchestrator.domain.resolving.resolution import CORE_KEYS, FENCED_KEYS, PLACE_KEYS, Resolution
 from orchestrator.domain.runbook import Component
 
 
@@ -15,13 +15,13 @@ def resolve_per_site(out: Resolution, name: str) -> None:
     path = ("components", name)
     sites = [site for site in out.runbook.direction if _has_place(out, name, site)]
     if component.type == "vm":
-        out.validate(NoSettings, component.own, path, CORE_KEYS)
+        out.validate(NoSettings, component.own, path, FENCED_KEYS)
         for site in sites:
             out.validate(NoSettings, out.place(component, site), (*path, "at", site), PLACE_KEYS)
         return
     kinds = {site: kind for site in sites if (kind := _kind(out, name, site))}
     for kind in {kind.name: kind for kind in kinds.values()}.values():
-        out.validate(kind.settings, component.own, path, CORE_KEYS)
+        out.validate(kind.settings, component.own, path, FENCED_KEYS)
     places = {site: out.place(component, site) for site in kinds}
     for site, kind in kinds.items():
         out.validate(kind.place, places[site], (*path, "at", site), PLACE_KEYS)

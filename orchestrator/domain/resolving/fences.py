@@ -1,12 +1,18 @@
-"""The fence of a component at a site: an ordered list of methods, or the site's own way for its `machine:`."""
+"""The fence of a component at a site: an ordered list of methods, or the site's own way for its `machine:`.
+
+A method's settings are its provider's, but for `credentials` and the keys of `MethodKeys`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pydantic import ValidationError
+
 from orchestrator.domain.catalog import ResourceType
 from orchestrator.domain.findings import unknown
+from orchestrator.domain.resolving.fence_paths import Method, MethodKeys, judge_paths, judge_strength
 from orchestrator.domain.resolving.resolution import Path, Resolution
 
 
@@ -18,20 +24,23 @@ def resolve_fences(out: Resolution, name: str) -> None:
             continue
         path: Path = ("components", name, "at", site)
         before = len(out.findings)
-        ids: list[str] = []
+        methods: list[Method] = []
         for provider, settings, where in _methods(out, name, site):
             kind = _machine_type(out, provider)
             if kind is None:
                 known = [t.provider for t in out.catalog.types if t.serves == "machine"]
                 out.find("NO-FENCE", where, unknown(provider, known, "fence method"))
                 continue
-            ids.append(_add(out, name, site, kind, settings, where))
-        if not ids and len(out.findings) == before:
+            methods += _add(out, (name, site), kind, settings, where)
+        if not methods and len(out.findings) == before:
             way_out = "name its `machine:` or give a `fence:` list"
             out.find("NO-FENCE", path, f"{name} at {site} writes or acts and cannot be fenced: {way_out}")
-        out.fences[name, site] = tuple(ids)
-        if component.type == "vm" and ids:
-            out.instances[name, site] = ids[0]
+        out.fences[name, site] = tuple(method.id for method in methods)
+        if component.type == "vm" and methods:
+            out.instances[name, site] = methods[0].id
+        if len(out.findings) == before:
+            judge_paths(out, name, site, methods)
+            judge_strength(out, name, site, methods)
 
 
 def _methods(out: Resolution, name: str, site: str) -> Iterator[tuple[str, dict[str, Any], Path]]:
@@ -57,14 +66,24 @@ def _methods(out: Resolution, name: str, site: str) -> Iterator[tuple[str, dict[
             out.find("VALUE", where, "a method is a provider's name, or `provider: {settings}`")
 
 
-def _add(out: Resolution, name: str, site: str, kind: ResourceType, settings: dict[str, Any], where: Path) -> str:
+def _add(
+    out: Resolution, place: tuple[str, str], kind: ResourceType, settings: dict[str, Any], where: Path
+) -> Iterator[Method]:
+    """The method's resource is resolved; the method, unless something is wrong with it."""
+    name, site = place
     credentials = settings.pop("credentials", None)
-    out.validate(kind.place, settings, where, ("credentials",))
+    own = {key: settings.pop(key) for key in MethodKeys.model_fields if key in settings}
+    out.validate(MethodKeys, own, where)
+    out.validate(kind.place, settings, where, ("credentials", *MethodKeys.model_fields))
     base = f"{name}@{site}:{kind.provider}"
     twins = sum(1 for other in out.specs if other == base or other.startswith(base + "-"))
     spec = out.spec(f"{base}-{twins + 1}" if twins else base, kind, name, site, {site: settings})
-    out.add(spec.model_copy(update={"credentials": credentials}))
-    return spec.id
+    try:
+        method = Method(spec.id, kind.place.model_validate(settings), MethodKeys.model_validate(own), where)
+    except ValidationError:
+        return  # `validate` has noted why
+    out.add(spec.model_copy(update={"credentials": credentials, "controller": method.controller}))
+    yield method
 
 
 def _machine_type(out: Resolution, provider: str) -> ResourceType | None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from orchestrator.domain.catalog import Catalog, ResourceType, Settings
+from orchestrator.domain.catalog import Catalog, ResourceType
 from orchestrator.domain.findings import Finding, check_model
 from orchestrator.domain.plan import ResourceSpec
 from orchestrator.domain.runbook import Component, Runbook
@@ -17,7 +17,8 @@ Path = tuple[str | int, ...]
 Places = dict[str, dict[str, Any]]
 
 CORE_KEYS = ("type", "needs", "credentials", "server", "at")
-PLACE_KEYS = ("fence", "machine")
+FENCED_KEYS = (*CORE_KEYS, "fencing")
+PLACE_KEYS = ("fence", "machine", "fault_domain")
 
 
 @dataclass
@@ -37,11 +38,16 @@ class Resolution:
     probes: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
 
-    def find(self, code: str, path: Path, message: str) -> None:
+    def find(self, code: str, path: Path, message: str, level: Literal["error", "warning"] = "error") -> None:
         """Note that something is wrong at `path`."""
-        self.findings.append(Finding(code=code, path=path, message=message))
+        self.findings.append(Finding(level=level, code=code, path=path, message=message))
 
-    def validate(self, model: type[Settings], value: Mapping[str, Any], path: Path, also: Iterable[str] = ()) -> None:
+    @property
+    def errors(self) -> list[Finding]:
+        """The findings with which nothing can be derived."""
+        return [finding for finding in self.findings if finding.level == "error"]
+
+    def validate(self, model: type[BaseModel], value: Mapping[str, Any], path: Path, also: Iterable[str] = ()) -> None:
         """Note every way in which `value` does not fit `model`. `also`: keys that the core reads at this place."""
         self.findings += check_model(model, value, path, also)[1]
 

@@ -21,6 +21,25 @@ status) if [ "$(outlet get power)" = power:1 ]; then echo "Status: ON"; else ech
 esac
 """
 
+# An agent that answers as if it had switched the outlet: its device is wired to another machine, or lies.
+_LIAR = """\
+#!/bin/sh
+action=$(sed -n 's/^action=//p')
+case $action in
+on | off) echo "$action" > {says} ;;
+status) if [ "$(cat {says} 2> /dev/null)" = off ]; then echo "Status: OFF" && exit 2; else echo "Status: ON"; fi ;;
+*) exit 1 ;;
+esac
+"""
+
+
+def lying(machine: Machine) -> Path:
+    """An agent that reads off once it was asked to, while the machine runs on."""
+    agent = machine.directory.parent / f"fence-liar-{machine.name}"
+    agent.write_text(_LIAR.format(says=agent.with_suffix(".says")))
+    agent.chmod(0o755)
+    return agent
+
 
 def install(machine: Machine) -> Path:
     """The outlet's fence agent; it needs no options."""
