@@ -89,7 +89,7 @@ class RecordHarness:
         return self.look(), self.zone.aws.faults.changes
 
     def overtake(self) -> None:
-        for kind, values in self.look().records.items():
+        for kind, values in self.zone.look().records.items():
             self.zone.set("DELETE", Type=kind, TTL=30, ResourceRecords=[{"Value": value} for value in values])
         self.zone.put(Records(records={"A": ("10.9.9.9",)}, ttl=30))
 

@@ -134,6 +134,8 @@ class TestHolder(ResourceContract):
 
 
 class TestNobodyHolds(ResourceContract):
+    covers = "command.holder holder"
+
     @pytest.fixture
     def harness(self, pool: Pool) -> PoolHarness:
         return PoolHarness(pool, A, Holder(site=None))
