@@ -7,7 +7,7 @@ from orchestrator.domain.checks import current_loss, judge
 from orchestrator.domain.engine import undoing
 from orchestrator.domain.engine.steps import next_try, ready, running, satisfied, startable, stuck
 from orchestrator.domain.ledger import close_execution, promotion_issued
-from orchestrator.domain.plan import Plan, Step
+from orchestrator.domain.plan import Plan, Step, start_command
 from orchestrator.domain.state import End, ExecutionState, Finish, Status, Waiting
 
 ROLL_BACK_ON: frozenset[str] = frozenset({"stop", "catch_up", "promote", "switch", "announce", "start"})
@@ -152,12 +152,15 @@ def _protected(plan: Plan, end: End) -> bool:
 
 
 def _commands(plan: Plan, state: ExecutionState, end: End) -> tuple[str, ...]:
-    group = plan.group
+    group, again = plan.group, start_command(plan.group, plan.mode, plan.target)
     if end is End.SUCCEEDED and plan.mode in ("planned", "forced") and plan.of_kind("promote"):
         return (f"tideover failback {group} --reprotect-only", f"tideover failback {group}")
     if end is End.SUCCEEDED and plan.mode == "reprotect":
         return (f"tideover run {group} --to {plan.target} --mode planned",)
     if end is End.NEEDS_HUMAN:
         unfence = () if promotion_issued(state.record) else (f"tideover unfence {group} --at {plan.source}",)
-        return (f"tideover status {group}", f"tideover run {group} --to {plan.target} --mode forced", *unfence)
-    return (f"tideover run {group} --to {plan.target} --mode {plan.mode}",) if state.claimed else ()
+        go_on = again if plan.mode in ("reprotect", "unfence") else start_command(group, "forced", plan.target)
+        return (f"tideover status {group}", go_on, *(command for command in unfence if command != go_on))
+    if end is End.SUCCEEDED and plan.mode == "unfence":
+        return (f"tideover status {group}",)
+    return (again,) if state.claimed else ()
