@@ -61,7 +61,7 @@ def unknown_counts_as_done(patch: pytest.MonkeyPatch) -> None:
 
 
 def rollback_after_the_promotion_was_issued(patch: pytest.MonkeyPatch) -> None:
-    _everywhere(patch, "unsafe", nothing, undoing, admission)
+    patch.setattr(ledger, "no_way_back", nothing)
     _everywhere(patch, "promotion_issued", nothing, advance, steps)
 
 
@@ -155,7 +155,7 @@ def events_after_the_end_count(patch: pytest.MonkeyPatch) -> None:
 def power_on_does_not_count_as_activating(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ledger, "conflict", nothing)
     patch.setattr(barrier, "conflict", nothing)
-    _everywhere(patch, "unsafe", nothing, undoing, admission)
+    patch.setattr(ledger, "no_way_back", nothing)
     patch.setattr(Want, "activates", property(lambda _: False))
 
 

@@ -68,3 +68,29 @@ async def test_a_run_reset_behind_its_claim_changes_nothing_and_the_next_one_inh
     assert not stage.world.was_split()
     assert [effect.state for effect in stage.world.effects(PROMOTE)] == ["role primary"]
     assert stage.ledger.record().execution is None
+
+
+async def test_a_run_reset_before_its_claim_asks_again_and_does_nothing_twice(stage: Stage) -> None:
+    """What it read of the database is long past, and the worker of the old run still hangs behind its guard."""
+    async with stage.worker():
+        stage.world.break_("name", "sent", "hang")
+        handle = await stage.failover()
+        await stage.approved(handle)
+        await until(lambda: stage.world.reached("name", "sent"))
+        effects = stage.world.effects()
+        again = await reset(stage, handle, "check")
+        asked = await stage.may(again, "approve")
+        assert asked.state is not None
+        assert stage.world.effects() == effects
+        assert stage.ledger.record().epoch == 1, "it claims nothing before it is approved"
+        await stage.approved(again)
+        await until(lambda: stage.ledger.record().epoch == 2)
+        stage.world.mend()  # the old run's answer comes when the group is another's
+        result = await again.result()
+        assert result.end == "SUCCEEDED", result.why
+    assert not stage.world.was_split()
+    assert stage.world.effects() == [*effects, *stage.world.effects("name")]
+    assert len(stage.world.effects("name")) == 1
+    record = stage.ledger.record()
+    assert (record.holders, record.execution) == ({"db": "az-b"}, None)
+    assert set(record.fenced.values()) == {"az-a"}

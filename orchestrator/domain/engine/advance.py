@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from orchestrator.domain import ledger
 from orchestrator.domain.barrier import closed, fenced_at
 from orchestrator.domain.checks import current_loss, judge
 from orchestrator.domain.engine import undoing
@@ -90,7 +91,7 @@ def _rolls_back(state: ExecutionState, failed: list[Step], blocked: bool) -> boo
     mine = [doubt for doubt in state.record.doubts if doubt.attempt.epoch == state.record.epoch]
     kinds = {step.kind for step in failed}
     definite = all(state.steps[step.id].status is Status.FAILED for step in failed)
-    return definite and not mine and not blocked and kinds <= ROLL_BACK_ON and not undoing.unsafe(state)
+    return definite and not mine and not blocked and kinds <= ROLL_BACK_ON and not ledger.no_way_back(state.record)
 
 
 def _wait(plan: Plan, state: ExecutionState, why: str, steps: list[str]) -> ExecutionState:
@@ -106,7 +107,7 @@ def _wait(plan: Plan, state: ExecutionState, why: str, steps: list[str]) -> Exec
 
 def _abort(plan: Plan, state: ExecutionState) -> ExecutionState:
     assert state.aborted is not None  # noqa: S101 -- the caller has looked
-    if undoing.unsafe(state):
+    if ledger.no_way_back(state.record):
         return _stuck(plan, state.model_copy(update={"aborted": None}))
     return _begin_undo(plan, state, state.aborted)
 
