@@ -45,6 +45,7 @@ ROUNDS = 10
 AIMS = {signal.SIGKILL: 7.0, signal.SIGSTOP: 12.0}
 BARE_QUEUE = "bare"
 PATIENCE = 120.0
+THIS = str(Path(__file__).absolute())
 
 OBSERVE = """#!/bin/sh
 cat holder
@@ -136,8 +137,10 @@ class Chain:
         }  # fmt: skip
         (directory / "chain.yaml").write_text(json.dumps(runbook))
         SqliteJournal.create(directory / "journal.db")
-        environment = {**os.environ, "TEMPORAL_ADDRESS": server.address, "TIDEOVER_RUNBOOKS": json.dumps([str(directory)]),
-                       "TIDEOVER_JOURNAL": str(directory / "journal.db")}  # fmt: skip
+        environment = {
+            **os.environ, "TEMPORAL_ADDRESS": server.address, "TIDEOVER_JOURNAL": str(directory / "journal.db"),
+            "TIDEOVER_RUNBOOKS": json.dumps([str(directory)]),
+        }  # fmt: skip
         argv = [sys.executable, "-m", "orchestrator.app.cli", "worker"]
         executions = Executions(await connect(address=server.address), server.ui)
         return cls(directory, executions, Workers("tideover", argv, directory, environment))
@@ -164,7 +167,7 @@ class Chain:
         request = FailoverRequest(runbook="chain", to="b", mode="planned", by="bench")
         handle = await self.executions.start("Failover", request)
         while (seen := (await self.executions.look(handle)).snapshot) is None or "approve" not in seen.may:
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.05)  # noqa: ASYNC110 -- a query is all that tells
         assert seen.plan is not None  # noqa: S101
         await self.executions.say(handle, Approve(by="bench", to="b", plan=seen.plan.hash))
         await asyncio.to_thread(wait_for, lambda: held.exists() and held.read_text(), "the first step is under way")
@@ -183,14 +186,20 @@ class Chain:
 @activity.defn
 async def hold(place: str) -> None:
     """Heartbeats, and does not end while there is something to hold it up."""
-    marker = Path(place, "hold")
-    if not marker.exists():
+    if not _held_up(Path(place)):
         return
-    marker.unlink()
-    Path(place, "held").write_text(str(os.getpid()))
     while True:
         activity.heartbeat()
         await asyncio.sleep(HEARTBEAT)
+
+
+def _held_up(place: Path) -> bool:
+    """True once while there is something to hold it up; who is held up stands in `held`."""
+    found = (place / "hold").exists()
+    if found:
+        (place / "hold").unlink()
+        (place / "held").write_text(str(os.getpid()))
+    return found
 
 
 @activity.defn
@@ -238,7 +247,7 @@ class Floor:
     @classmethod
     async def build(cls, directory: Path, server: EmbeddedServer) -> Floor:
         """Its client is connected."""
-        argv = [sys.executable, str(Path(__file__).absolute()), "bare", server.address]
+        argv = [sys.executable, THIS, "bare", server.address]
         client = await Client.connect(server.address)
         return cls(directory, client, Workers("bare", argv, directory, dict(os.environ)))
 
