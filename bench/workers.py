@@ -115,7 +115,7 @@ async def begun(handle: WorkflowHandle[object, object], activity_input: bytes, a
         await asyncio.sleep(0.2)
 
 
-# ---- through Tideover
+# through Tideover
 
 
 @dataclass
@@ -166,9 +166,11 @@ class Chain:
         await asyncio.to_thread(self.workers.complete)
         request = FailoverRequest(runbook="chain", to="b", mode="planned", by="bench")
         handle = await self.executions.start("Failover", request)
-        while (seen := (await self.executions.look(handle)).snapshot) is None or "approve" not in seen.may:
-            await asyncio.sleep(0.05)  # noqa: ASYNC110 -- a query is all that tells
-        assert seen.plan is not None  # noqa: S101
+        while True:
+            seen = (await self.executions.look(handle)).snapshot
+            if seen and seen.plan and "approve" in seen.may:
+                break
+            await asyncio.sleep(0.05)
         await self.executions.say(handle, Approve(by="bench", to="b", plan=seen.plan.hash))
         await asyncio.to_thread(wait_for, lambda: held.exists() and held.read_text(), "the first step is under way")
         pid = int(held.read_text())
@@ -180,7 +182,7 @@ class Chain:
         return started - since
 
 
-# ---- the floor
+# the floor
 
 
 @activity.defn
