@@ -39,6 +39,13 @@ async def reset(stage: Stage, handle: Handle, after: str) -> Handle:
     return stage.client.get_workflow_handle(handle.id, run_id=answer.run_id, result_type=handle._result_type)
 
 
+async def hangs_at_the_name(stage: Stage) -> None:
+    """Behind its guard; all else is done and answered."""
+    await until(lambda: stage.world.reached("name", "sent"))
+    await until(lambda: any("address.announce" in entry.detail["attempt"] for entry in stage.audited("ended")))
+    await until(lambda: [doubt.want.resource for doubt in stage.ledger.record().doubts] == ["name"])
+
+
 @pytest.mark.parametrize("after", ["claim", "fence"])
 async def test_a_run_reset_behind_its_claim_changes_nothing_and_the_next_one_inherits(stage: Stage, after: str) -> None:
     """Its engine knows nothing of the promotion, and would give the old primary its power back when it is aborted."""
@@ -46,8 +53,7 @@ async def test_a_run_reset_behind_its_claim_changes_nothing_and_the_next_one_inh
         stage.world.break_("name", "sent", "hang")
         handle = await stage.failover()
         await stage.approved(handle)
-        await until(lambda: stage.world.reached("name", "sent"))
-        await until(lambda: [doubt.want.resource for doubt in stage.ledger.record().doubts] == ["name"])
+        await hangs_at_the_name(stage)
         effects, ledger = stage.world.effects(), stage.ledger.record()
         again = await reset(stage, handle, after)
         if after == "fence":  # it measures first, finds no standby, and asks a human
@@ -76,7 +82,7 @@ async def test_a_run_reset_before_its_claim_asks_again_and_does_nothing_twice(st
         stage.world.break_("name", "sent", "hang")
         handle = await stage.failover()
         await stage.approved(handle)
-        await until(lambda: stage.world.reached("name", "sent"))
+        await hangs_at_the_name(stage)
         effects = stage.world.effects()
         again = await reset(stage, handle, "check")
         asked = await stage.may(again, "approve")

@@ -152,7 +152,8 @@ def broken_glass(
 def _someone_types(plan: Plan) -> None:
     """Raises Stopped where nobody can be asked: the approval could come from nowhere else."""
     if sys.stdin is None or not sys.stdin.isatty():
-        way_out = f"--approve {plan.hash} approves beforehand, where `tideover plan` shows what you want"
+        shown = f"`tideover plan {plan.group} --to {plan.target} --mode {plan.mode}`"
+        way_out = f"--approve {plan.hash} approves beforehand what {shown} shows"
         raise Stopped(ExitCode.USAGE, f"there is no terminal to ask at, and nothing was begun: {way_out}")
 
 
