@@ -18,7 +18,7 @@ from orchestrator.runtime.etcd_journal import EtcdJournal
 from orchestrator.runtime.group import Group
 from tests import etcd_binary
 from tests.e2e.lab.quorum import Quorum, quorum
-from tests.etcd import Member
+from tests.etcd import START_LIMIT, Member, within
 from tests.runtime.scripted import Switch, execution, order, plan
 
 pytestmark = pytest.mark.lab
@@ -46,6 +46,14 @@ def over(place: Path, *asked: Member) -> EtcdJournal:
     return EtcdJournal.create(Gateway([member.address for member in asked], Access()), f"test/{place.name}")
 
 
+def answers(journal: EtcdJournal) -> bool:
+    try:
+        journal.read("a")
+    except JournalUnavailable:
+        return False
+    return True
+
+
 def one_of(members: Quorum, which: str) -> tuple[Member, list[Member]]:
     """The member to cut off, and the others."""
     chosen = members.leader if which == "leader" else members.followers[0]
@@ -70,6 +78,7 @@ def test_a_client_of_a_member_that_is_cut_off_reads_nothing_old_and_writes_nothi
         assert there.read("") == there.read("")
         assert there.read("b") == {}
         assert there.read("a") == {"a": ("2", 2)}
+    within(START_LIMIT, lambda: answers(here), "the member that is back serves its client")
     time.sleep(1)  # the time for what had waited
     assert here.read("a") == there.read("a") == {"a": ("2", 2)}, "what was told unknown lost against what was made"
     assert here.swap(("a", "3", 2))
