@@ -9,7 +9,7 @@ import subprocess
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
@@ -36,11 +36,12 @@ class Member:
     client: int
     argv: tuple[str, ...]
     directory: Path
+    host: str = "127.0.0.1"
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     @property
     def address(self) -> str:
-        return f"127.0.0.1:{self.client}"
+        return f"{self.host}:{self.client}"
 
     @property
     def pid(self) -> int:
@@ -60,7 +61,7 @@ class Member:
         self.process.wait()
         self.process = None
         with socket.socket() as probe:
-            assert probe.connect_ex(("127.0.0.1", self.client)) != 0, "nobody answers there any more"
+            assert probe.connect_ex((self.host, self.client)) != 0, "nobody answers there any more"
 
     def freeze(self) -> None:
         """None of its threads runs; what is sent to it waits in its sockets."""
@@ -159,20 +160,28 @@ class Cluster:
 
     def _make(self, directory: Path) -> None:
         ports = _free_ports(2 * self.size)
-        peers = [f"m{n}=http://127.0.0.1:{port}" for n, port in enumerate(ports[: self.size])]
+        pairs = zip(ports[: self.size], ports[self.size :], strict=True)
+        self._settle(directory, [("127.0.0.1", peer, client) for peer, client in pairs])
+
+    def _settle(
+        self, directory: Path, places: Sequence[tuple[str, int, int]], starters: Sequence[tuple[str, ...]] = ()
+    ) -> None:
+        """The members stand at these places: host, port for peers, port for clients. `starters`: what starts each."""
+        peers = [f"m{n}=http://{host}:{port}" for n, (host, port, _) in enumerate(places)]
         self.members = []
-        for n, client in enumerate(ports[self.size :]):
+        for n, (host, _, client) in enumerate(places):
             place = directory / f"m{n}"
             place.mkdir(parents=True)
-            peer, url = peers[n].partition("=")[2], f"http://127.0.0.1:{client}"
+            peer, url = peers[n].partition("=")[2], f"http://{host}:{client}"
             flags = {
                 "--name": f"m{n}", "--data-dir": str(place / "data"), "--logger": "zap", "--log-level": "warn",
                 "--listen-peer-urls": peer, "--initial-advertise-peer-urls": peer,
                 "--listen-client-urls": ",".join(filter(None, (url, self.also))), "--advertise-client-urls": url,
                 "--initial-cluster": ",".join(peers), "--initial-cluster-token": str(directory),
             }  # fmt: skip
-            argv = (str(self.binary), *(part for flag in flags.items() for part in flag), *self.more)
-            self.members.append(Member(client, argv, place))
+            begun = starters[n] if starters else ()
+            argv = (*begun, str(self.binary), *(part for flag in flags.items() for part in flag), *self.more)
+            self.members.append(Member(client, argv, place, host))
 
 
 def _free_ports(count: int) -> list[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -66,6 +67,11 @@ class Pair:
         ) as connection:  # fmt: skip
             cursor = connection.execute(statement.encode())
             return cursor.fetchall() if cursor.description else []
+
+    def listens(self, site: str) -> bool:
+        """Whether anybody takes connections at its port."""
+        with socket.socket() as probe:
+            return probe.connect_ex((self.at(site).address, self.at(site).port)) == 0
 
     def control(self, site: str, field: str) -> str:
         """One line of pg_controldata."""

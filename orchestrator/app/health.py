@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from orchestrator.app.break_glass.kept import driver_of, is_break_glass, is_driven
+from orchestrator.app.break_glass.opening import again
 from orchestrator.app.break_glass.process import Alive
 from orchestrator.app.connection import unknown_search_attributes
 from orchestrator.app.executions import Executions
@@ -118,11 +119,10 @@ def broken_glass(settings: Settings) -> Iterator[Check]:
             continue
         process, lives = driver_of(found, record.execution.id), is_driven(found, record.execution.id)
         told = f"held by {record.execution}, {process}: {lives.value}"
-        again = f"--break-glass --to {record.execution.target} --mode {record.execution.mode}"
         if lives is Alive.YES:
             yield Check("ok", name, told)
         else:
-            way_out = f"`tideover run {name} {again}` goes on with it; any other execution inherits all of this"
+            way_out = f"`{again(name, record.execution)}` goes on with it; any other execution inherits all of this"
             yield Check("fail", name, f"{told}; {_left_to_do(record)}", way_out)
 
 

@@ -106,19 +106,21 @@ def _moves(found: Situation, catalog: Catalog, journal: str) -> list[Move]:
     home, standby = found.runbook.direction
     moves = []
     for to in (standby, home):
-        for mode in ("planned", "forced", "reprotect"):
+        for mode in ("planned", "forced", "reprotect", "unfence"):
             plan = derive(found.runbook, catalog, to, mode, journal)
-            if writers(plan) and not _pointless(found, plan):
+            if (writers(plan) or mode == "unfence") and not _pointless(found, plan):
                 moves.append(Move(mode, to, _blocked(found, plan)))
     return moves
 
 
 def _pointless(found: Situation, plan: Plan) -> bool:
-    """True for a move to where the service is already, and for rebuilding a standby that streams."""
+    """True for a move to where the service is already, for rebuilding a standby that streams, for lifting no fence."""
     components = writers(plan)
+    fenced = found.record is not None and plan.target in found.record.fenced.values()
+    if plan.mode == "unfence":
+        return not fenced
     if plan.mode == "reprotect":
         streams = [found.readings.get(f"{c}@{plan.target}") for c in components]
-        fenced = found.record is not None and plan.target in found.record.fenced.values()
         return not fenced and all(r is not None and r.state("replicates_from") for r in streams)
     return all(found.role(component, plan.target) == "primary" for component in components)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from orchestrator.domain import ledger
 from orchestrator.domain.barrier import accepted_loss, fenced_at
 from orchestrator.domain.checks import current_loss, judge
 from orchestrator.domain.commands import (
@@ -20,7 +21,6 @@ from orchestrator.domain.commands import (
 )
 from orchestrator.domain.durations import show
 from orchestrator.domain.engine.steps import awaiting, satisfied, stuck
-from orchestrator.domain.engine.undoing import unsafe
 from orchestrator.domain.findings import did_you_mean
 from orchestrator.domain.plan import SAFETY, Plan, Step
 from orchestrator.domain.state import ExecutionState
@@ -115,7 +115,7 @@ def with_room(seconds: float | None) -> float:
 def _abort(state: ExecutionState) -> str | None:
     if state.undoing:
         return "it is being undone already"
-    return unsafe(state) if state.claimed else None
+    return ledger.no_way_back(state.record) if state.claimed else None
 
 
 def _about_a_step(plan: Plan, state: ExecutionState, command: Retry | Skip | Attest) -> str | None:

@@ -120,14 +120,14 @@ def claim(record: GroupRecord, attempt: Attempt, resource: str) -> GroupRecord |
 
 
 def enter(record: GroupRecord, request: Request, plan: str) -> GroupRecord | str:
-    """What the guard asks: may this request be sent now? The record with the request in doubt, or why not (I5, I7)."""
+    """What the guard asks: may this request be sent now? The record with it in doubt, or why not (I5, I7, I8)."""
     if record.execution is None or record.execution.plan != plan:
         held = record.execution.plan[:12] if record.execution else "nothing"
         return f"plan {plan[:12]} is not what {record.group} is executing: that is {held}"
     claimed = claim(record, request.attempt, request.want.resource)
     if isinstance(claimed, str):
         return claimed
-    blocked = conflict(claimed, request.want)
+    blocked = conflict(claimed, request.want) or (no_way_back(claimed) if request.attempt.undo else None)
     if blocked:
         return blocked
     if any(doubt.attempt == request.attempt for doubt in claimed.doubts):
@@ -148,21 +148,21 @@ def close_attempt(record: GroupRecord, attempt: Attempt, outcome: Outcome) -> Gr
     """The attempt has ended. Only its own definite answer closes its doubt; an Unknown stays one, and so does a request
     without an answer, whatever was read afterwards.
 
-    An attempt that sent nothing itself may have found what an earlier one, whose worker was lost, has done.
+    An attempt that sent nothing itself may have found what an earlier one, whose worker was lost, has done. What one of
+    an older execution has read may have been changed since: it closes its doubt and tells nothing else (I9).
     """
+    now = record.epoch == attempt.epoch
     mine = next((doubt for doubt in record.doubts if doubt.attempt == attempt), None)
     if isinstance(outcome, Unknown):
         return record
     if mine is None:
-        found = _requested(record, outcome) if isinstance(outcome, Done) else None
+        found = _requested(record, outcome) if isinstance(outcome, Done) and now else None
         return record.model_copy(update=_done(record, found)) if found else record
-    if isinstance(outcome, Done) and not outcome.answered:
-        return record.model_copy(update=_done(record, mine))
-    update: dict[str, object] = {"doubts": tuple(d for d in record.doubts if d.attempt != attempt)}
-    if isinstance(outcome, Done):
-        update |= _done(record, mine)
-    else:
+    update: dict[str, object] = _done(record, mine) if isinstance(outcome, Done) and now else {}
+    if not isinstance(outcome, Done):
         update["issued"] = tuple(r for r in record.issued if r.attempt != attempt)
+    if not isinstance(outcome, Done) or outcome.answered:
+        update["doubts"] = tuple(d for d in record.doubts if d.attempt != attempt)
     return record.model_copy(update=update)
 
 
@@ -234,6 +234,14 @@ def promotion_issued(record: GroupRecord) -> Request | None:
     """The promotion request past the point of doubt: from here on nothing un-fences the source by itself (I8)."""
     requests = (*record.issued, *record.doubts)
     return next((r for r in requests if _promotes(r.want) and not r.attempt.undo), None)
+
+
+def no_way_back(record: GroupRecord) -> str | None:
+    """Why nothing may be undone any more; None while it may (I8)."""
+    promotion = promotion_issued(record)
+    if promotion is None:
+        return None
+    return f"the promotion of {promotion.want.component} was requested: from here on only forward, or a human decides"
 
 
 def conflict(record: GroupRecord, want: Want) -> str | None:

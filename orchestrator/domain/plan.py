@@ -33,6 +33,17 @@ SAFETY: frozenset[Kind] = PROVES | {"check", "approve", "promote", "isolate"}
 """The kinds that cannot be skipped: a skipped one would open a barrier without evidence (I2)."""
 
 
+def start_command(group: str, mode: PlanMode, to: str) -> str:
+    """What is typed to start such an execution."""
+    match mode:
+        case "reprotect":
+            return f"tideover failback {group} --reprotect-only"
+        case "unfence":
+            return f"tideover unfence {group} --at {to}"
+        case _:
+            return f"tideover run {group} --to {to} --mode {mode}"
+
+
 class ResourceSpec(Frozen):
     """One resource as the plan knows it: enough to build its adapter anywhere, and nothing secret (I14).
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -28,7 +29,7 @@ from orchestrator.domain.commands import Approve, Attest, Retry
 from orchestrator.domain.derivation import derive
 from orchestrator.domain.errors import TideoverError
 from orchestrator.domain.ledger import Execution, GroupRecord
-from orchestrator.domain.plan import Plan
+from orchestrator.domain.plan import Plan, PlanMode
 from orchestrator.domain.record import ExecutionRecord
 from orchestrator.domain.state import TimerFired
 from orchestrator.runtime import archive, audit
@@ -41,6 +42,9 @@ from tests.workflows.toy.world import VARIABLE, World
 
 GROUP = "shop"
 PATIENCE = 60.0
+Move = tuple[PlanMode, str]
+FORCED: Move = ("forced", "az-b")
+END_OF_INPUT = b"\x04"
 
 
 @dataclass
@@ -60,8 +64,12 @@ class Shop:
 
     @property
     def plan(self) -> Plan:
+        return self.planned(FORCED)
+
+    def planned(self, move: Move) -> Plan:
         runbook = composition(self.directory).library.runbook(GROUP)
-        return derive(runbook, CATALOG, "az-b", "forced", self.journal.id)
+        mode, to = move
+        return derive(runbook, CATALOG, to, mode, self.journal.id)
 
     @property
     def record(self) -> ExecutionRecord:
@@ -73,13 +81,29 @@ class Shop:
         return broken_glass(composition(self.directory).actor, order, approve or self.plan.hash)
 
     @contextmanager
-    def process(self, approve: str | None = None) -> Iterator[subprocess.Popen[str]]:
-        """The same in a process of its own; what it says stands in `said`."""
-        argv = [sys.executable, "-m", "tests.app.break_glass_process", str(self.directory), GROUP, "forced"]
+    def process(self, approve: str | None = None, move: Move = FORCED) -> Iterator[subprocess.Popen[str]]:
+        """The same in a process of its own; what it says stands in `said`. Nobody can type there."""
+        with self._typed(subprocess.DEVNULL, approve, move) as process:
+            yield process
+
+    @contextmanager
+    def at_a_terminal(self) -> Iterator[tuple[subprocess.Popen[str], int]]:
+        """The same with a terminal that can be typed at."""
+        ours, theirs = pty.openpty()
+        try:
+            with self._typed(theirs, None, FORCED) as process:
+                yield process, ours
+        finally:
+            os.close(ours)
+            os.close(theirs)
+
+    @contextmanager
+    def _typed(self, stdin: int, approve: str | None, move: Move) -> Iterator[subprocess.Popen[str]]:
+        argv = [sys.executable, "-m", "tests.app.break_glass_process", str(self.directory), GROUP, *move]
         argv += [approve] if approve else []
         with (self.directory / "said").open("a") as said:
             process = subprocess.Popen(
-                argv, stdin=subprocess.PIPE, stdout=said, stderr=said, text=True, cwd=Path(__file__).parents[2]
+                argv, stdin=stdin, stdout=said, stderr=said, text=True, cwd=Path(__file__).parents[2]
             )
         try:
             yield process
@@ -94,11 +118,12 @@ class Shop:
         until(lambda: process.poll() is not None, self.said)
         return process.wait()
 
-    def killed_at(self, resource: str, point: str) -> str:
+    def killed_at(self, resource: str, point: str, move: Move = FORCED) -> str:
         """A process was killed with SIGKILL when it had come to this point; the execution that it left behind."""
         self.world.break_(resource, point, "hang")
-        with self.process(self.plan.hash) as process:
-            until(lambda: self.world.reached(resource, point), self.said)
+        already = len(self.world.reached(resource, point))
+        with self.process(self.planned(move).hash, move) as process:
+            until(lambda: len(self.world.reached(resource, point)) > already, self.said)
             process.kill()
             assert process.wait() == -signal.SIGKILL
         self.world.mend()
@@ -183,22 +208,59 @@ def test_killed_in_the_middle_and_started_again_it_goes_on(shop: Shop, resource:
     assert archive.names(shop.journal) == ["shop-1"]
 
 
+@pytest.mark.parametrize(
+    ("resource", "point"),
+    [("db@az-a:toy", "sent"), ("db@az-a:toy", "done"), ("db@az-a", "before"), ("db@az-a", "sent"), ("db@az-a", "done")],
+)
+def test_a_rebuild_that_was_killed_in_the_middle_goes_on(shop: Shop, resource: str, point: str) -> None:
+    assert shop.failover() is ExitCode.DONE
+    assert set(shop.ledger.fenced.values()) == {"az-a"}
+    rebuild: Move = ("reprotect", "az-a")
+    left = shop.killed_at(resource, point, rebuild)
+    with shop.process(None, rebuild) as process:
+        assert shop.ended(process) == ExitCode.DONE, shop.said()
+    assert f"{left} goes on where it was" in shop.said()
+    assert shop.world.things()["db@az-a"]["upstream"] == "az-b"
+    assert not shop.world.was_split()
+    assert (shop.ledger.execution, shop.ledger.fenced, shop.ledger.epoch) == (None, {}, 2)
+
+
+@pytest.mark.parametrize("point", ["before", "sent", "done"])
+def test_an_unfence_that_was_killed_in_the_middle_goes_on(shop: Shop, point: str) -> None:
+    """More would be lost than was accepted, so the source was fenced and the standby never promoted."""
+    shop.world.lag("az-b", 5)
+    shop.world.break_("db@az-a:toy", "before", "hang")
+    with shop.at_a_terminal() as (process, keyboard):
+        until(lambda: "Type az-b to approve" in shop.said(), shop.said)
+        os.write(keyboard, b"az-b\n")
+        until(lambda: shop.world.reached("db@az-a:toy", "before"), shop.said)
+        shop.world.lag("az-b", 600)
+        shop.world.mend()
+        until(lambda: "WAITING: " in shop.said(), shop.said)
+        os.write(keyboard, b"escalate --reason 'too much would be lost'\n")
+        assert shop.ended(process) == ExitCode.HUMAN_NEEDED, shop.said()
+    assert "tideover unfence shop --at az-a --break-glass" in shop.said()
+    unfence: Move = ("unfence", "az-a")
+    left = shop.killed_at("db@az-a:toy", point, unfence)
+    with shop.process(None, unfence) as process:
+        assert shop.ended(process) == ExitCode.DONE, shop.said()
+    assert f"{left} goes on where it was" in shop.said()
+    assert shop.world.things()["db@az-a:toy"] == {"power": "on"}
+    assert shop.ledger.fenced == {}
+
+
 def test_it_is_approved_and_spoken_to_by_lines_typed_in(shop: Shop) -> None:
     shop.world.break_("db@az-a:toy", "before", "Rejected")
-    with shop.process() as process:
-        assert process.stdin is not None
+    with shop.at_a_terminal() as (process, keyboard):
         until(lambda: "Type az-b to approve" in shop.said(), shop.said)
-        process.stdin.write("az-c\naz-b\n")
-        process.stdin.flush()
+        os.write(keyboard, b"az-c\naz-b\n")
         until(lambda: "WAITING: db.fence" in shop.said(), shop.said)
         vouched = "db.fence --reason 'pulled the plug'"
         lines = [f"attest {vouched}", f"tideover attest shop {vouched}", "skip db.fence --reason none"]
-        process.stdin.write("\n".join(lines) + "\n")
-        process.stdin.flush()
+        os.write(keyboard, "\n".join((*lines, "")).encode())
         until(lambda: "skip refused: db.fence cannot be skipped" in shop.said(), shop.said)
         shop.world.lose_site("az-a")
-        process.stdin.write("attest db.fence --by bob --reason 'I saw it dark'\n")
-        process.stdin.flush()
+        os.write(keyboard, b"attest db.fence --by bob --reason 'I saw it dark'\n")
         assert shop.ended(process) == ExitCode.DONE, shop.said()
     assert "'az-c' is no command" in shop.said()
     assert "attest refused: ann has attested db.fence already" in shop.said()
@@ -207,6 +269,35 @@ def test_it_is_approved_and_spoken_to_by_lines_typed_in(shop: Shop) -> None:
     ]  # fmt: skip
     assert [e.detail["command"] for e in shop.audited("refused")] == ["attest", "skip"]
     assert not shop.world.was_split()
+
+
+def test_where_nobody_can_be_asked_nothing_is_begun_and_the_way_out_is_told(shop: Shop) -> None:
+    with shop.process() as process:
+        assert shop.ended(process) == ExitCode.USAGE, shop.said()
+    assert f"no terminal to ask at, and nothing was begun: --approve {shop.plan.hash}" in shop.said()
+    assert not shop.journal.read("break-glass/")
+
+
+def test_where_the_terminal_is_closed_before_the_approval_it_ends_at_once(shop: Shop) -> None:
+    with shop.at_a_terminal() as (process, keyboard):
+        until(lambda: "Type az-b to approve" in shop.said(), shop.said)
+        os.write(keyboard, END_OF_INPUT)
+        assert shop.ended(process) == ExitCode.NOT_APPROVED, shop.said()
+    assert f"--approve {shop.plan.hash} approves beforehand" in shop.said()
+    assert not shop.world.effects()
+
+
+def test_a_process_that_waits_where_nobody_can_type_says_how_to_be_heard(shop: Shop) -> None:
+    shop.world.break_("db@az-a:toy", "before", "Rejected")
+    with shop.process(shop.plan.hash) as process:
+        until(lambda: "WAITING: db.fence" in shop.said(), shop.said)
+        until(lambda: "nobody can type here" in shop.said(), shop.said)
+        assert process.poll() is None
+    shop.world.mend()
+    with shop.at_a_terminal() as (process, keyboard):
+        until(lambda: "goes on where it was" in shop.said(), shop.said)
+        os.write(keyboard, b"retry db.fence\n")
+        assert shop.ended(process) == ExitCode.DONE, shop.said()
 
 
 def test_another_hash_is_refused_and_nothing_is_touched(shop: Shop) -> None:
@@ -259,7 +350,7 @@ def test_ctrl_c_waits_for_what_was_sent_and_leaves_the_rest_to_the_next_process(
         assert process.poll() is None
         shop.world.mend()
         assert shop.ended(process) == ExitCode.HUMAN_NEEDED, shop.said()
-    assert "go on with `tideover run shop --break-glass --to az-b --mode forced`" in shop.said()
+    assert "go on with `tideover run shop --to az-b --mode forced --break-glass`" in shop.said()
     assert shop.world.things()["db@az-a:toy"] == {"power": "off"}
     assert shop.world.writable() == []
     assert shop.ledger.doubts == ()  # its answer was waited for
@@ -277,7 +368,7 @@ def test_doctor_tells_of_a_process_that_was_lost_and_how_to_go_on(
     (told,) = [check for check in checks if "break-glass/shop#" in check["found"]]
     assert told["level"] == "fail"
     assert "it runs no more; db@az-a:toy: power off may still take effect" in told["found"]
-    assert "`tideover run shop --break-glass --to az-b --mode forced` goes on with it" in told["way_out"]
+    assert "`tideover run shop --to az-b --mode forced --break-glass` goes on with it" in told["way_out"]
 
 
 def test_doctor_tells_what_a_temporal_that_does_not_answer_holds(

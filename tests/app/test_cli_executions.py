@@ -26,6 +26,7 @@ from orchestrator.app.cli.exits import ExitCode
 from orchestrator.app.connection import connect
 from orchestrator.app.journals import make_journal, open_journal
 from orchestrator.app.settings import Settings
+from orchestrator.app.situation import look
 from orchestrator.app.temporal_server import EmbeddedServer
 from orchestrator.app.worker import build_worker
 from orchestrator.domain.audit import Checkpoint
@@ -285,6 +286,17 @@ def test_a_terminated_execution_is_told_with_what_it_left_behind(shop: Shop, tem
     assert told["level"] == "fail"
     assert "which has ended without its end; db@az-a:toy: power off may still take effect" in told["found"]
     shop.world.mend()
+    assert {("forced", "az-b"), ("unfence", "az-a")} <= possible(shop), "nothing was promoted: back is a way as well"
+    assert shop.tideover("run", shop.group, "--to", "az-b", "--mode", "forced", "--approve", plan) is ExitCode.DONE
+    assert ("unfence", "az-a") not in possible(shop), "its successor serves (I9)"
+
+
+def possible(shop: Shop) -> set[tuple[str, str]]:
+    """What may be started now."""
+    made = composition(shop.directory)
+    record = Group(made.journal, shop.group).record()
+    found = look(made.library.runbook(shop.group), made.adapters, record, made.journal.id)
+    return {(move.mode, move.to) for move in found.moves if not move.blocked}
 
 
 async def _terminate(address: str, workflow_id: str) -> None:

@@ -13,6 +13,7 @@ from orchestrator.app.report import Report, build, summary
 from orchestrator.app.report.axis import Axis
 from orchestrator.app.report.model import Verdict
 from orchestrator.app.report.wording import position, seconds
+from orchestrator.domain.ledger import GroupRecord
 from orchestrator.domain.record import ExecutionRecord
 from orchestrator.domain.state import End, Ended, Issued
 from tests.app import told
@@ -191,7 +192,11 @@ def test_the_axis_never_draws_later_before_earlier(times: list[float], one: floa
 def test_of_a_fence_by_two_authorities_both_are_named_and_what_was_not_enough_alone() -> None:
     last = ended(fresh("strong forced, source cut off"))
     record = ExecutionRecord(
-        plan=last.plan, execution=last.state.execution, reason="", record=last.found, events=last.events
+        plan=last.plan,
+        execution=last.state.execution,
+        reason="",
+        record=GroupRecord(group=last.plan.group),
+        events=last.events,
     )
     report = build(record)
     tried = [(one.resource, one.insufficient) for one in report.tries if one.step == "db.fence"]

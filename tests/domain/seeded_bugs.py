@@ -61,7 +61,7 @@ def unknown_counts_as_done(patch: pytest.MonkeyPatch) -> None:
 
 
 def rollback_after_the_promotion_was_issued(patch: pytest.MonkeyPatch) -> None:
-    _everywhere(patch, "unsafe", nothing, undoing, admission)
+    patch.setattr(ledger, "no_way_back", nothing)
     _everywhere(patch, "promotion_issued", nothing, advance, steps)
 
 
@@ -155,7 +155,7 @@ def events_after_the_end_count(patch: pytest.MonkeyPatch) -> None:
 def power_on_does_not_count_as_activating(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ledger, "conflict", nothing)
     patch.setattr(barrier, "conflict", nothing)
-    _everywhere(patch, "unsafe", nothing, undoing, admission)
+    patch.setattr(ledger, "no_way_back", nothing)
     patch.setattr(Want, "activates", property(lambda _: False))
 
 
@@ -319,15 +319,7 @@ def the_guard_lets_an_old_epoch_through(patch: pytest.MonkeyPatch) -> None:
 
 def an_abort_undoes_after_the_promotion(patch: pytest.MonkeyPatch) -> None:
     """A human may abort at any time, and then everything is put back."""
-    patch.setattr(admission, "unsafe", nothing)
-    real = advance._abort
-
-    def abort(plan: Any, state: Any) -> Any:
-        with pytest.MonkeyPatch.context() as inner:
-            inner.setattr(undoing, "unsafe", nothing)
-            return real(plan, state)
-
-    patch.setattr(advance, "_abort", abort)
+    patch.setattr(ledger, "no_way_back", nothing)
 
 
 def what_was_not_confirmed_is_not_undone(patch: pytest.MonkeyPatch) -> None:

@@ -122,6 +122,18 @@ class TestDoubts:
         after = ledger.close_attempt(entered(record(), request()), request().attempt, outcome)
         assert (after.doubts, after.issued) == ((), ())
 
+    def test_an_answer_after_a_newer_execution_has_begun_closes_its_doubt_and_tells_nothing_else(self) -> None:
+        asked, newer = request(wanted=UNFENCE), {"epoch": EPOCH + 1, "execution": execution("e2")}
+        after = entered(record(), asked).model_copy(update=newer)
+        fenced = entered(after, request(wanted=FENCE, epoch=EPOCH + 1))
+        answered = ledger.close_attempt(fenced, asked.attempt, done(UNFENCE))
+        assert (answered.doubts, answered.fenced) == (fenced.doubts[1:], {MACHINE: "a"})
+        sent = entered(record(holders={"db": "a"}), request(wanted=PROMOTE)).model_copy(update=newer)
+        settled = sent.model_copy(update={"doubts": ()})
+        for found in (sent, settled):
+            assert ledger.close_attempt(found, request().attempt, done(PROMOTE)).holders == {"db": "a"}
+            assert ledger.close_attempt(found, request().attempt, done(PROMOTE)).doubts == ()
+
     @pytest.mark.parametrize("lost", [True, False])
     def test_unknown_closes_nothing(self, lost: bool) -> None:
         before = entered(record(), request())
@@ -225,6 +237,20 @@ class TestThePointOfDoubt:
     def test_making_the_old_primary_primary_again_is_no_promotion(self) -> None:
         undo = request(wanted=want(PRIMARY, "a", resource="db@a"), undo=True)
         assert ledger.promotion_issued(entered(record(), undo)) is None
+
+    @pytest.mark.parametrize("wanted", [UNFENCE, want(PRIMARY, "a", resource="db@a"), want(Holder(site="a"), None)])
+    def test_the_guard_lets_nothing_be_undone_from_then_on_done_or_in_doubt(self, wanted: Want) -> None:
+        undo = request(2, wanted, undo=True)
+        assert isinstance(ledger.enter(record(), undo, PLAN), GroupRecord), "before it, it may be"
+        sent = entered(record(), request(wanted=PROMOTE))
+        for after in (sent, ledger.close_attempt(sent, request().attempt, done(PROMOTE))):
+            assert isinstance(ledger.enter(after, undo, PLAN), str)
+        surely_not = ledger.close_attempt(sent, request().attempt, Failed(why="no"))
+        assert isinstance(ledger.enter(surely_not, undo, PLAN), GroupRecord)
+
+    def test_what_is_no_undo_goes_on_after_it(self) -> None:
+        sent = entered(record(), request(wanted=PROMOTE))
+        assert isinstance(ledger.enter(sent, request(2, want(Holder(site="b"), None)), PLAN), GroupRecord)
 
     def test_a_promotion_that_is_done_names_the_holder(self) -> None:
         sent = entered(record(holders={"db": "a", "app": "a"}), request(wanted=PROMOTE))

@@ -17,12 +17,14 @@ import pytest
 from temporalio.client import WorkflowHandle
 
 from orchestrator.app.executions import CommandRefused, Executions
+from orchestrator.app.journals import make_journal, open_journal
+from orchestrator.app.settings import Settings
 from orchestrator.domain.commands import Approve, OperatorInput
 from orchestrator.domain.ledger import GroupRecord
 from orchestrator.domain.state import Waiting
+from orchestrator.ports import Journal
 from orchestrator.runtime import audit
 from orchestrator.runtime.group import Group
-from orchestrator.runtime.journal import SqliteJournal
 from tests.e2e.lab import description
 from tests.e2e.lab.world import Lab
 from workflows.messages import FailoverRequest, Result, SiteRequest, Snapshot
@@ -79,10 +81,14 @@ class Operation:
         """The name of the lab's runbook."""
         return str(description.runbook(self.lab)["runbook"])
 
-    def describe(self, **changes: Any) -> None:
-        """The lab's runbook is there for workers, `changes` replacing its keys; the journal is there, too."""
+    def describe(self, journal: str = "", **changes: Any) -> None:
+        """The lab's runbook is there for workers, `changes` replacing its keys; the journal is there, too.
+
+        `journal`: where it is, if not in a file of the lab.
+        """
         self.environment = description.write(self.lab, **changes)
-        SqliteJournal.create(Path(self.environment["TIDEOVER_JOURNAL"]))
+        self.environment["TIDEOVER_JOURNAL"] = journal or self.environment["TIDEOVER_JOURNAL"]
+        make_journal(Settings(journal=self.environment["TIDEOVER_JOURNAL"]))
 
     @contextmanager
     def worker(self, name: str = "worker") -> Iterator[Worker]:
@@ -184,9 +190,9 @@ class Operation:
     # ---- what is kept
 
     @property
-    def journal(self) -> SqliteJournal:
+    def journal(self) -> Journal:
         """The journal of the workers."""
-        return SqliteJournal(Path(self.environment["TIDEOVER_JOURNAL"]))
+        return open_journal(Settings(journal=self.environment["TIDEOVER_JOURNAL"]))
 
     @property
     def ledger(self) -> GroupRecord:

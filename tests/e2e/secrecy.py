@@ -19,7 +19,8 @@ def _files(operation: Operation) -> dict[str, bytes]:
     journal = Path(operation.environment["TIDEOVER_JOURNAL"])
     reports = Path(operation.environment["TIDEOVER_REPORTS"])
     places = [*journal.parent.glob(f"{journal.name}*"), *reports.rglob("*"), *operation.logs]
-    return {str(path): path.read_bytes() for path in places if path.is_file()}
+    kept = {f"the journal's {key}": value.encode() for key, (value, _) in operation.journal.read("").items()}
+    return {str(path): path.read_bytes() for path in places if path.is_file()} | kept
 
 
 async def _histories(operation: Operation) -> dict[str, bytes]:

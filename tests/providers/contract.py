@@ -16,6 +16,7 @@ import pytest
 from orchestrator.domain.errors import GuardRefused, ProviderError, WrongIdentity
 from orchestrator.domain.world import Reading, State
 from orchestrator.ports import Resource
+from tests.providers.frozen import FrozenContract
 
 
 class Harness(Protocol):
@@ -28,6 +29,10 @@ class Harness(Protocol):
 
     def look(self) -> State:
         """The state (of the goal's kind) as the world has it, read without the adapter."""
+        ...
+
+    def picture(self) -> object:
+        """All that other means tell of the world, down to the changes that it was asked for."""
         ...
 
     def cut(self) -> AbstractContextManager[None]:
@@ -74,8 +79,8 @@ def settle(resource: Resource, goal: State, within: float = 30.0) -> Reading:
     pytest.fail(f"{goal} was not read back within {within} s; last: {last}")
 
 
-class ResourceContract:
-    """What holds for every resource. Subclasses provide the fixture `harness`."""
+class ResourceContract(FrozenContract):
+    """What holds for every resource. Subclasses provide the fixture `harness`, and say what they cover."""
 
     def test_observe_tells_what_the_world_is(self, harness: Harness) -> None:
         reading = harness.resource.observe()

@@ -145,6 +145,11 @@ class Knot:
         found = [rrset for rrset in response.answer if rrset.rdtype == dns.rdatatype.from_text(kind)]
         return (tuple(sorted(rdata.to_text() for rdata in found[0])), found[0].ttl) if found else ((), 0)
 
+    def serial(self) -> int:
+        """The zone's serial number: it rises with every change."""
+        response = dns.query.tcp(dns.message.make_query(ZONE, "SOA"), self.address, 5, self.port)
+        return int(response.answer[0][0].serial)
+
     def change(self, kind: str, *values: str, ttl: int = 30) -> None:
         """Someone else's change: the values of one type at the name are these afterwards."""
         update = dns.update.UpdateMessage(ZONE, keyring=dns.tsig.Key(KEY_NAME, KEY))

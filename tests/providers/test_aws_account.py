@@ -76,6 +76,9 @@ class AccountHarness:
     def look(self) -> State:
         return self._look()
 
+    def picture(self) -> object:
+        return self._look()
+
     @contextmanager
     def cut(self) -> Iterator[None]:
         """Leads the adapter's clients to a port that does not listen, and shows that it does not."""
@@ -94,6 +97,8 @@ class AccountHarness:
 
 
 class TestPowerOff(ResourceContract):
+    covers = "aws.ec2_instance power off"
+
     @pytest.fixture
     def harness(self) -> Harness:
         ec2, instance = account_client("ec2"), given("INSTANCE_A")
@@ -117,6 +122,8 @@ class TestPowerOff(ResourceContract):
 
 
 class TestMoveTheAddress(ResourceContract):
+    covers = "aws.elastic_ip holder"
+
     @pytest.fixture
     def harness(self) -> Harness:
         ec2, allocation = account_client("ec2"), given("ALLOCATION")
@@ -136,6 +143,8 @@ class TestMoveTheAddress(ResourceContract):
 
 
 class TestCreateTheRecord(ResourceContract):
+    covers = "aws.route53_record records"
+
     @pytest.fixture
     def harness(self) -> Iterator[Harness]:
         route53, zone_id = account_client("route53"), given("HOSTED_ZONE")

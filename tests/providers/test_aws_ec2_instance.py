@@ -68,17 +68,24 @@ class InstanceHarness:
     def look(self) -> State:
         return {"running": ON, "stopped": OFF}[state(self.aws, self.instance)]
 
+    def picture(self) -> object:
+        return self.look(), self.aws.faults.changes
+
     def cut(self) -> AbstractContextManager[None]:
         return self.aws.cut()
 
 
 class TestPowerOff(ResourceContract):
+    covers = "aws.ec2_instance power off"
+
     @pytest.fixture
     def harness(self, aws: AwsWorld) -> Harness:
         return InstanceHarness(aws, ON, OFF)
 
 
 class TestPowerOn(ResourceContract):
+    covers = "aws.ec2_instance power on"
+
     @pytest.fixture
     def harness(self, aws: AwsWorld) -> Harness:
         return InstanceHarness(aws, OFF, ON)

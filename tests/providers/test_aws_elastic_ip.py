@@ -80,29 +80,40 @@ class AddressHarness:
     def look(self) -> State:
         return self.setup.look()
 
+    def picture(self) -> object:
+        return self.look(), self.setup.aws.faults.changes
+
     def cut(self) -> AbstractContextManager[None]:
         return self.setup.aws.cut()
 
 
 class TestMoveBetweenInstances(ResourceContract):
+    covers = "aws.elastic_ip holder"
+
     @pytest.fixture
     def harness(self, setup: Setup) -> Harness:
         return AddressHarness(setup, setup.by_instance(), A, B)
 
 
 class TestMoveBetweenInterfaces(ResourceContract):
+    covers = "aws.elastic_ip holder"
+
     @pytest.fixture
     def harness(self, setup: Setup) -> Harness:
         return AddressHarness(setup, setup.by_interface(), B, A)
 
 
 class TestTakeAFreeAddress(ResourceContract):
+    covers = "aws.elastic_ip holder"
+
     @pytest.fixture
     def harness(self, setup: Setup) -> Harness:
         return AddressHarness(setup, setup.by_instance(), NOBODY, A)
 
 
 class TestRelease(ResourceContract):
+    covers = "aws.elastic_ip holder"
+
     @pytest.fixture
     def harness(self, setup: Setup) -> Harness:
         return AddressHarness(setup, setup.by_interface(), A, NOBODY)

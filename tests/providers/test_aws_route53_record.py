@@ -20,6 +20,7 @@ from providers.aws.spec import RecordSettings
 from tests.providers.aws_world import AwsWorld, Fault
 from tests.providers.aws_world.binding import SECRET, SITES, bind
 from tests.providers.contract import Harness, RecordedCall, ResourceContract, settle
+from tests.providers.frozen import ComparedAndSet
 
 pytest_plugins = ["tests.providers.aws_world.fixtures"]
 pytestmark = pytest.mark.usefixtures("aws")
@@ -84,29 +85,45 @@ class RecordHarness:
     def look(self) -> State:
         return self.zone.look()
 
+    def picture(self) -> object:
+        return self.look(), self.zone.aws.faults.changes
+
+    def overtake(self) -> None:
+        for kind, values in self.zone.look().records.items():
+            self.zone.set("DELETE", Type=kind, TTL=30, ResourceRecords=[{"Value": value} for value in values])
+        self.zone.put(Records(records={"A": ("10.9.9.9",)}, ttl=30))
+
     def cut(self) -> AbstractContextManager[None]:
         return self.zone.aws.cut()
 
 
-class TestReplace(ResourceContract):
+class TestReplace(ComparedAndSet, ResourceContract):
+    covers = "aws.route53_record records"
+
     @pytest.fixture
     def harness(self, zone: Zone) -> Harness:
         return RecordHarness(zone, OLD, NEW)
 
 
-class TestCreate(ResourceContract):
+class TestCreate(ComparedAndSet, ResourceContract):
+    covers = "aws.route53_record records"
+
     @pytest.fixture
     def harness(self, zone: Zone) -> Harness:
         return RecordHarness(zone, NONE, OLD)
 
 
-class TestRemove(ResourceContract):
+class TestRemove(ComparedAndSet, ResourceContract):
+    covers = "aws.route53_record records"
+
     @pytest.fixture
     def harness(self, zone: Zone) -> Harness:
         return RecordHarness(zone, NEW, NONE)
 
 
-class TestAddressesToCname(ResourceContract):
+class TestAddressesToCname(ComparedAndSet, ResourceContract):
+    covers = "aws.route53_record records"
+
     @pytest.fixture
     def harness(self, zone: Zone) -> Harness:
         return RecordHarness(zone, OLD, Records(records={"CNAME": ("db.az-b.example.net",)}, ttl=30))

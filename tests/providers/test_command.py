@@ -109,6 +109,9 @@ class PoolHarness:
     def look(self) -> State:
         return Holder(site=self._pool.held())
 
+    def picture(self) -> object:
+        return self._pool.held(), self._pool.asked()
+
     def cut(self) -> AbstractContextManager[None]:
         return self._stuck()
 
@@ -123,12 +126,16 @@ class PoolHarness:
 
 
 class TestHolder(ResourceContract):
+    covers = "command.holder holder"
+
     @pytest.fixture
     def harness(self, pool: Pool) -> PoolHarness:
         return PoolHarness(pool, A, B)
 
 
 class TestNobodyHolds(ResourceContract):
+    covers = "command.holder holder"
+
     @pytest.fixture
     def harness(self, pool: Pool) -> PoolHarness:
         return PoolHarness(pool, A, Holder(site=None))

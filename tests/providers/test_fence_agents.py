@@ -29,6 +29,7 @@ from providers.fence_agents import errors
 from providers.fence_agents.machine import Machine
 from providers.fence_agents.spec import MachinePlace
 from tests.providers.contract import IdentityContract, Mistaken, RecordedCall, ResourceContract, settle
+from tests.providers.frozen import OverEtcd
 from tests.providers.ipmi_machine import PASSWORD, USER, IpmiMachine
 
 ON, OFF = Power(power="on"), Power(power="off")
@@ -76,17 +77,24 @@ class IpmiHarness:
     def look(self) -> State:
         return ON if self._world.alive() else OFF
 
+    def picture(self) -> object:
+        return self._world.alive(), self._world.requests()
+
     def cut(self) -> AbstractContextManager[None]:
         return self._world.silent()
 
 
-class TestPowerOff(ResourceContract):
+class TestPowerOff(OverEtcd, ResourceContract):
+    covers = "fence_agents.machine power off"
+
     @pytest.fixture
     def harness(self, world: IpmiMachine) -> IpmiHarness:
         return IpmiHarness(world, ON, OFF)
 
 
 class TestPowerOn(ResourceContract):
+    covers = "fence_agents.machine power on"
+
     @pytest.fixture
     def harness(self, world: IpmiMachine) -> IpmiHarness:
         return IpmiHarness(world, OFF, ON)

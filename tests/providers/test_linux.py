@@ -142,6 +142,9 @@ class AddressHarness:
         assert len(holders) <= 1
         return Holder(site=f"site-{holders.pop()}" if holders else None)
 
+    def picture(self) -> object:
+        return self.lan.holders(), self.lan.neighbour()
+
     @contextmanager
     def cut(self) -> Iterator[None]:
         for host in "ab":
@@ -169,7 +172,15 @@ def floating_ip(lan: Lan, interface: str = "eth0") -> FloatingIp:
 
 
 class TestFloatingIp(ResourceContract):
-    pass
+    covers = "linux.floating_ip holder"
+    requests = 3
+
+    @pytest.fixture
+    def harness(self, harness: AddressHarness) -> AddressHarness:
+        """A client has met the holder, so that the announcement is seen as well."""
+        assert harness.lan.ping()
+        assert harness.lan.neighbour() == "a"
+        return harness
 
 
 def test_clients_follow_at_once_and_would_not_without_the_announcement(harness: AddressHarness) -> None:

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psycopg
@@ -40,6 +40,7 @@ from providers.postgresql.session import Endpoint
 from providers.postgresql.spec import PostgresqlSettings
 from tests.postgres import Pair, postgresql_pair
 from tests.providers.contract import IdentityContract, Mistaken, RecordedCall, ResourceContract, settle
+from tests.providers.frozen import FrozenContract
 from tests.ssh import Sshd, free_port
 
 PRIMARY, STANDBY, STOPPED = (Role(role=role) for role in ("primary", "standby", "stopped"))
@@ -87,16 +88,30 @@ class RoleHarness:
     secrets: Sequence[str]
 
     def look(self) -> State:
-        server = self.pair.at(self.site)
-        with socket.socket() as probe:
-            listens = probe.connect_ex((server.address, server.port)) == 0
-        if listens:
+        if self.pair.listens(self.site):
             return STANDBY if self.pair.sql(self.site, "select pg_is_in_recovery()") == [(True,)] else PRIMARY
         assert self.pair.control(self.site, "Database cluster state").startswith("shut down")
         return STOPPED
 
+    def picture(self) -> object:
+        return [photographed(self.pair, site) for site in ("az-a", "az-b")]
+
     def cut(self) -> AbstractContextManager[None]:
         return self.pair.frozen(self.site)
+
+
+def photographed(pair: Pair, site: str) -> object:
+    """What of a server only a request changes: its process, its files, its role and its slots."""
+    data = pair.data(site)
+    names = sorted(path.name for path in data.parent.glob("data*"))
+    process = data / "postmaster.pid"
+    kept = [(data / name).exists() for name in ("standby.signal", "backup_label", "PG_VERSION")]
+    cluster = [pair.control(site, field) for field in ("Database cluster state", "Min recovery ending loc's timeline")]
+    found = [names, kept, cluster, (data / "PG_VERSION").stat().st_ino]
+    if process.exists() and pair.listens(site):
+        found += [process.read_text().split()[0], pair.sql(site, "select pg_is_in_recovery()")]
+        found += pair.sql(site, "select slot_name from pg_replication_slots order by 1")
+    return found
 
 
 def role_harness(pair: Pair, site: str, start: Role, goal: Role) -> RoleHarness:
@@ -105,12 +120,16 @@ def role_harness(pair: Pair, site: str, start: Role, goal: Role) -> RoleHarness:
 
 
 class TestPromote(ResourceContract):
+    covers = "postgresql.server role primary"
+
     @pytest.fixture
     def harness(self, pair: Pair) -> RoleHarness:
         return role_harness(pair, "az-b", STANDBY, PRIMARY)
 
 
 class TestStop(ResourceContract):
+    covers = "postgresql.server role stopped"
+
     @pytest.fixture
     def harness(self, pair: Pair) -> RoleHarness:
         return role_harness(pair, "az-a", PRIMARY, STOPPED)
@@ -130,6 +149,68 @@ class TestAnotherDatabase(IdentityContract):
                     return STANDBY if connection.execute("select pg_is_in_recovery()").fetchall()[0][0] else PRIMARY
 
             yield Mistaken(resource, untouched.resource("az-a").observe(), STOPPED, look)
+
+
+class TestSettle(FrozenContract):
+    covers = "postgresql.server role stopped"
+
+    @pytest.fixture
+    def harness(self, pair: Pair) -> RoleHarness:
+        crash(pair, "az-a")
+        return role_harness(pair, "az-a", PRIMARY, STOPPED)
+
+
+class TestStartAsPrimary(FrozenContract):
+    covers = "postgresql.server role primary"
+
+    @pytest.fixture
+    def harness(self, pair: Pair) -> RoleHarness:
+        change(pair.resource("az-a"), STOPPED)
+        return role_harness(pair, "az-a", STOPPED, PRIMARY)
+
+
+class TestStartAsStandby(FrozenContract):
+    covers = "postgresql.server role standby"
+
+    @pytest.fixture
+    def harness(self, pair: Pair) -> RoleHarness:
+        change(pair.resource("az-b"), STOPPED)
+        return role_harness(pair, "az-b", STOPPED, STANDBY)
+
+
+@dataclass
+class FollowHarness:
+    """az-a shall follow az-b, which has replaced it."""
+
+    pair: Pair
+    resource: Server
+    goal: ReplicatesFrom = field(default_factory=lambda: ReplicatesFrom(site="az-b"))
+
+    def picture(self) -> object:
+        return [photographed(self.pair, site) for site in ("az-a", "az-b")]
+
+
+class TestFollowByRewind(FrozenContract):
+    covers = "postgresql.server replicates_from"
+    requests = 4
+
+    @pytest.fixture
+    def harness(self, pair: Pair) -> FollowHarness:
+        crashed_and_replaced(pair)
+        pair.sql("az-b", "checkpoint")
+        return FollowHarness(pair, pair.resource("az-a"))
+
+
+class TestFollowByBaseBackup(FrozenContract):
+    covers = "postgresql.server replicates_from"
+    requests = 5
+
+    @pytest.fixture
+    def harness(self, pair: Pair) -> FollowHarness:
+        without_pg_rewind(pair)
+        crashed_and_replaced(pair)
+        pair.sql("az-b", "checkpoint")
+        return FollowHarness(pair, pair.resource("az-a"))
 
 
 # ---- small means
@@ -543,6 +624,14 @@ def crashed_and_replaced(pair: Pair) -> None:
     pair.sql("az-b", "create table afterwards as select generate_series(1, 1000) n")
 
 
+def without_pg_rewind(pair: Pair) -> None:
+    """az-a has none of what pg_rewind needs."""
+    with (pair.data("az-a") / "postgresql.conf").open("a") as conf:
+        conf.write("wal_log_hints = off\n")
+    pair.at("az-a").stop()
+    pair.at("az-a").start()
+
+
 def cut_the_stream(pair: Pair) -> None:
     """az-b receives nothing any more."""
     pair.sql("az-b", "alter system set primary_conninfo = 'host=127.0.1.1 port=1'")
@@ -613,10 +702,7 @@ def test_slots_stand_on_the_upstream_and_not_on_who_was_it_before(pair: Pair) ->
 
 
 def test_where_pg_rewind_cannot_a_base_backup_replaces_the_directory(pair: Pair) -> None:
-    with (pair.data("az-a") / "postgresql.conf").open("a") as conf:
-        conf.write("wal_log_hints = off\n")
-    pair.at("az-a").stop()
-    pair.at("az-a").start()
+    without_pg_rewind(pair)
     assert any("base backup only" in warning for warning in pair.resource("az-a").observe().warnings)
     crashed_and_replaced(pair)
     before = (pair.data("az-a") / "PG_VERSION").stat().st_ino

@@ -31,6 +31,7 @@ from providers.rfc2136 import errors
 from providers.rfc2136.record import Record
 from providers.rfc2136.spec import FUDGE, RESOURCES, RecordSettings
 from tests.providers.contract import RecordedCall, ResourceContract, settle
+from tests.providers.frozen import ComparedAndSet, OverEtcd
 from tests.providers.knot_servers import (
     KEY,
     KEY_NAME,
@@ -131,17 +132,28 @@ class RecordHarness:
         assert len(ttls) == 1
         return Records(records={kind: values for kind, (values, _) in held.items() if values}, ttl=ttls.pop())
 
+    def picture(self) -> object:
+        return self.look(), self._world.primary.serial()
+
+    def overtake(self) -> None:
+        self._world.primary.change("CNAME")
+        self._world.primary.change("A", "10.9.9.9")
+
     def cut(self) -> AbstractContextManager[None]:
         return self._world.primary.silent()
 
 
-class TestAddress(ResourceContract):
+class TestAddress(OverEtcd, ComparedAndSet, ResourceContract):
+    covers = "rfc2136.record records"
+
     @pytest.fixture
     def harness(self, pair: Pair) -> RecordHarness:
         return RecordHarness(pair, a(AT_A), a(AT_B))
 
 
-class TestAddressesToAlias(ResourceContract):
+class TestAddressesToAlias(ComparedAndSet, ResourceContract):
+    covers = "rfc2136.record records"
+
     @pytest.fixture
     def harness(self, world: World) -> RecordHarness:
         world.primary.change("TXT")  # no CNAME may stand beside other records
@@ -150,14 +162,18 @@ class TestAddressesToAlias(ResourceContract):
         return RecordHarness(world, start, Records(records={"CNAME": ("db.cloud.example.",)}, ttl=60))
 
 
-class TestFirstRecord(ResourceContract):
+class TestFirstRecord(ComparedAndSet, ResourceContract):
+    covers = "rfc2136.record records"
+
     @pytest.fixture
     def harness(self, world: World) -> RecordHarness:
         world.primary.change("A")
         return RecordHarness(world, a(), Records(records={"A": (AT_A, AT_B), "AAAA": ("2001:db8::1",)}, ttl=5))
 
 
-class TestLastRecord(ResourceContract):
+class TestLastRecord(ComparedAndSet, ResourceContract):
+    covers = "rfc2136.record records"
+
     @pytest.fixture
     def harness(self, world: World) -> RecordHarness:
         return RecordHarness(world, a(AT_A), a())

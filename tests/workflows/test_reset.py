@@ -39,6 +39,13 @@ async def reset(stage: Stage, handle: Handle, after: str) -> Handle:
     return stage.client.get_workflow_handle(handle.id, run_id=answer.run_id, result_type=handle._result_type)
 
 
+async def hangs_at_the_name(stage: Stage) -> None:
+    """Behind its guard; all else is done and answered."""
+    await until(lambda: stage.world.reached("name", "sent"))
+    await until(lambda: any("address.announce" in entry.detail["attempt"] for entry in stage.audited("ended")))
+    await until(lambda: [doubt.want.resource for doubt in stage.ledger.record().doubts] == ["name"])
+
+
 @pytest.mark.parametrize("after", ["claim", "fence"])
 async def test_a_run_reset_behind_its_claim_changes_nothing_and_the_next_one_inherits(stage: Stage, after: str) -> None:
     """Its engine knows nothing of the promotion, and would give the old primary its power back when it is aborted."""
@@ -46,10 +53,7 @@ async def test_a_run_reset_behind_its_claim_changes_nothing_and_the_next_one_inh
         stage.world.break_("name", "sent", "hang")
         handle = await stage.failover()
         await stage.approved(handle)
-        await until(lambda: stage.world.reached("name", "sent"))
-        # The announcement goes on beside it: it has been made as well before the ledger is compared.
-        await until(lambda: "address.announce" in {request.attempt.step for request in stage.ledger.record().issued})
-        await until(lambda: [doubt.want.resource for doubt in stage.ledger.record().doubts] == ["name"])
+        await hangs_at_the_name(stage)
         effects, ledger = stage.world.effects(), stage.ledger.record()
         again = await reset(stage, handle, after)
         if after == "fence":  # it measures first, finds no standby, and asks a human
@@ -70,3 +74,29 @@ async def test_a_run_reset_behind_its_claim_changes_nothing_and_the_next_one_inh
     assert not stage.world.was_split()
     assert [effect.state for effect in stage.world.effects(PROMOTE)] == ["role primary"]
     assert stage.ledger.record().execution is None
+
+
+async def test_a_run_reset_before_its_claim_asks_again_and_does_nothing_twice(stage: Stage) -> None:
+    """What it read of the database is long past, and the worker of the old run still hangs behind its guard."""
+    async with stage.worker():
+        stage.world.break_("name", "sent", "hang")
+        handle = await stage.failover()
+        await stage.approved(handle)
+        await hangs_at_the_name(stage)
+        effects = stage.world.effects()
+        again = await reset(stage, handle, "check")
+        asked = await stage.may(again, "approve")
+        assert asked.state is not None
+        assert stage.world.effects() == effects
+        assert stage.ledger.record().epoch == 1, "it claims nothing before it is approved"
+        await stage.approved(again)
+        await until(lambda: stage.ledger.record().epoch == 2)
+        stage.world.mend()  # the old run's answer comes when the group is another's
+        result = await again.result()
+        assert result.end == "SUCCEEDED", result.why
+    assert not stage.world.was_split()
+    assert stage.world.effects() == [*effects, *stage.world.effects("name")]
+    assert len(stage.world.effects("name")) == 1
+    record = stage.ledger.record()
+    assert (record.holders, record.execution) == ({"db": "az-b"}, None)
+    assert set(record.fenced.values()) == {"az-a"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from orchestrator.app.break_glass.kept import Kept, driver_of, is_break_glass, is_driven, new_id
@@ -10,7 +11,7 @@ from orchestrator.app.break_glass.process import Alive, alive
 from orchestrator.domain import ledger
 from orchestrator.domain.errors import TideoverError
 from orchestrator.domain.ledger import Execution, GroupRecord
-from orchestrator.domain.plan import Plan, PlanMode
+from orchestrator.domain.plan import Plan, PlanMode, start_command
 from orchestrator.runtime import audit
 from orchestrator.runtime.actor import Actor
 
@@ -40,8 +41,11 @@ class Opened:
     resumed: bool
 
 
-def opened(actor: Actor, order: Order) -> Opened:
-    """The execution that this process may drive. Raises Held, TakenOver, or what the plan raises."""
+def opened(actor: Actor, order: Order, before_a_new_one: Callable[[Plan], None]) -> Opened:
+    """The execution that this process may drive. Raises Held, TakenOver, or what the plan raises.
+
+    `before_a_new_one`: raises where the plan must not be begun here.
+    """
     plan, record = actor.planned(order.runbook, order.to, order.mode)
     gone = _declared_gone(actor, order, plan, record)
     begun = _begun_before(actor, order, record, gone)
@@ -53,7 +57,13 @@ def opened(actor: Actor, order: Order) -> Opened:
     refused = ledger.open_execution(record, execution, holder_is_gone=gone is not None)
     if isinstance(refused, str):
         raise Held(f"{refused}; {_way_out(actor, record)}")
+    before_a_new_one(plan)
     return Opened(Kept.begin(actor.journal, plan, execution, order.reason, record), gone, resumed=False)
+
+
+def again(group: str, execution: Execution) -> str:
+    """The words that started a break-glass execution, and go on with it."""
+    return f"{start_command(group, execution.mode, execution.target)} --break-glass"
 
 
 def _declared_gone(actor: Actor, order: Order, plan: Plan, record: GroupRecord) -> str | None:
@@ -91,9 +101,9 @@ def _way_out(actor: Actor, record: GroupRecord) -> str:
     if holder is None or not is_break_glass(holder.id):
         return "whether that still runs cannot be asked: if you are certain that it does not, --holder-is-gone 'why'"
     process, lives = driver_of(actor.journal, holder.id), is_driven(actor.journal, holder.id)
-    again = f"--break-glass --to {holder.target} --mode {holder.mode}"
+    go_on = again(record.group, holder)
     if lives is Alive.YES:
-        return f"{process} drives it: speak to it there, or end that process and go on with {again}"
+        return f"{process} drives it: speak to it there, or end that process and go on with `{go_on}`"
     if lives is Alive.CANNOT_TELL:
         return f"{process} drove it, {lives.value}: if you are certain that it is gone, --holder-is-gone 'why'"
-    return f"{process} drove it and is gone: go on with {again}, or take the group over with --holder-is-gone 'why'"
+    return f"{process} drove it and is gone: go on with `{go_on}`, or take the group over with --holder-is-gone 'why'"

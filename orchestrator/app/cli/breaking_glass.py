@@ -1,4 +1,4 @@
-"""`run --break-glass`: the execution in this very process, and the terminal that speaks to it."""
+"""`--break-glass`: the execution in this very process, and the terminal that speaks to it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from cyclopts import Group, Parameter
 
 from orchestrator.app.break_glass.driver import Driver
 from orchestrator.app.break_glass.kept import Kept
-from orchestrator.app.break_glass.opening import Opened, Order, opened
+from orchestrator.app.break_glass.lost_journal import stands
+from orchestrator.app.break_glass.opening import Opened, Order, again, opened
 from orchestrator.app.cli import what_next
 from orchestrator.app.cli.approving import show_question
 from orchestrator.app.cli.display import LineDisplay
@@ -21,6 +22,8 @@ from orchestrator.app.cli.objectives import missed
 from orchestrator.app.cli.spoken import NotUnderstood, spoken
 from orchestrator.app.cli.terminal import Output, err, say
 from orchestrator.app.executions import Seen
+from orchestrator.app.settings import Settings
+from orchestrator.app.worker import Composition
 from orchestrator.domain.admission import admitted
 from orchestrator.domain.commands import Abort, Approve, Command
 from orchestrator.domain.plan import Plan
@@ -56,6 +59,11 @@ class Glass:
             raise Stopped(ExitCode.USAGE, "--holder-is-gone and --journal-is-lost go with --break-glass only")
         return self.break_glass
 
+    def composition(self, settings: Settings, runbook: str) -> Composition:
+        """What acts in this process, over a journal that stands. Raises NotVouchedFor."""
+        stands(settings, runbook, self.journal_is_lost or ())
+        return Composition.of(settings)
+
 
 WHOLE = Glass()
 
@@ -67,6 +75,8 @@ class Terminal:
         self._by, self._approve, self._max_loss = by, approve, max_loss
         self._display = LineDisplay(err(), "", asked=True)
         self._asked = False
+        self._silence_told = False
+        self.silent = False
         self.not_approved = ""
 
     def show(self, plan: Plan, state: ExecutionState) -> None:
@@ -76,13 +86,18 @@ class Terminal:
         if "approve" in may and not self._asked and self._approve is None:
             self._asked = True
             show_question(plan, state, self._accepted(plan, state), "end it")
+        if self.silent and state.waiting and not self._silence_told:
+            self._silence_told = True
+            say(f"  nobody can type here: to answer, end this process and go on at a terminal ({_again(plan, state)})")
 
     def decides(self, plan: Plan, state: ExecutionState) -> Command | None:
         """The approval by its hash, once; after its refusal the end."""
         if self.not_approved and not state.claimed:
             return Abort(by=self._by, reason=f"the approval was refused: {self.not_approved}")
-        if self._approve is None or "approve" not in admitted(plan, state):
+        if "approve" not in admitted(plan, state):
             return None
+        if self._approve is None:
+            return self._nobody_approves(plan) if self.silent and not state.claimed else None
         named, self._approve = self._approve, None
         return what_next.approve(self._by, plan, self._max_loss, named)
 
@@ -104,6 +119,10 @@ class Terminal:
         if refused and isinstance(command, Approve) and not self._asked:
             self.not_approved = refused
 
+    def _nobody_approves(self, plan: Plan) -> Abort:
+        self.not_approved = f"nobody can type here any more; --approve {plan.hash} approves beforehand"
+        return Abort(by=self._by, reason=self.not_approved)
+
     def _accepted(self, plan: Plan, state: ExecutionState) -> float | None:
         return self._max_loss if self._max_loss is not None else what_next.loss_to_accept(plan, state)
 
@@ -112,14 +131,14 @@ def broken_glass(
     actor: Actor, order: Order, approve: str | None = None, max_loss: float | None = None, output: Output = "text"
 ) -> ExitCode:
     """The execution driven to its end in this process. `approve`: the plan's hash, where no person is to be asked."""
-    found = opened(actor, order)
+    found = opened(actor, order, lambda plan: None if approve else _someone_types(plan))
     if found.resumed:
         _resumed(found.kept, approve)
     else:
         say(f"{found.kept.head.execution.id}: this process is the execution; type commands here, as they are shown")
     terminal = Terminal(order.by, None if found.resumed else approve, max_loss)
     driver = Driver(actor, found.kept, terminal, found.gone)
-    threading.Thread(target=_listen, args=(driver,), daemon=True).start()
+    threading.Thread(target=_listen, args=(driver, terminal), daemon=True).start()
     try:
         closed = driver.run()
     except KeyboardInterrupt:
@@ -130,10 +149,20 @@ def broken_glass(
     return _concluded(driver, closed, terminal, output)
 
 
-def _listen(driver: Driver) -> None:
-    """Every line that is typed, or piped in, is heard."""
-    for line in sys.stdin:
+def _someone_types(plan: Plan) -> None:
+    """Raises Stopped where nobody can be asked: the approval could come from nowhere else."""
+    if sys.stdin is None or not sys.stdin.isatty():
+        shown = f"`tideover plan {plan.group} --to {plan.target} --mode {plan.mode}`"
+        way_out = f"--approve {plan.hash} approves beforehand what {shown} shows"
+        raise Stopped(ExitCode.USAGE, f"there is no terminal to ask at, and nothing was begun: {way_out}")
+
+
+def _listen(driver: Driver, terminal: Terminal) -> None:
+    """Every line that is typed, or piped in, is heard; and that no more will come."""
+    for line in sys.stdin or ():
         driver.hear(line)
+    terminal.silent = True
+    driver.hear("")
 
 
 def _resumed(kept: Kept, approve: str | None) -> None:
@@ -148,9 +177,18 @@ def _left(driver: Driver, found: Opened) -> tuple[ExitCode, str]:
     """What to say to someone who leaves, and the exit code."""
     if not driver.state.claimed:
         return ExitCode.ABORTED, "nothing was changed"
-    plan = found.kept.head.plan
-    again = f"tideover run {plan.group} --break-glass --to {plan.target} --mode {plan.mode}"
-    return ExitCode.HUMAN_NEEDED, f"the execution stands still and holds the group: go on with `{again}`"
+    go_on = _again(found.kept.head.plan, driver.state)
+    return ExitCode.HUMAN_NEEDED, f"the execution stands still and holds the group: go on with {go_on}"
+
+
+def _again(plan: Plan, state: ExecutionState) -> str:
+    return f"`{again(plan.group, state.execution)}`"
+
+
+def _here(command: str) -> str:
+    """The command as it goes without Temporal as well."""
+    words = command.split()
+    return f"{command} --break-glass" if words[1] in ("run", "failback", "unfence") else command
 
 
 def _concluded(driver: Driver, closed: Closed, terminal: Terminal, output: Output) -> ExitCode:
@@ -160,8 +198,8 @@ def _concluded(driver: Driver, closed: Closed, terminal: Terminal, output: Outpu
     code = ExitCode.NOT_APPROVED if terminal.not_approved else of_execution(plan, state, bool(failed))
     result = Result(
         end=finish.end, why=finish.why + (f" ({closed.warning})" if closed.warning else ""), protected=finish.protected,
-        report=closed.report, next_commands=(*finish.next_commands, f"tideover report {closed.report}"),
-        checkpoint=closed.checkpoint,
+        report=closed.report, checkpoint=closed.checkpoint,
+        next_commands=(*map(_here, finish.next_commands), f"tideover report {closed.report}"),
     )  # fmt: skip
     seen = Seen(Snapshot(plan=plan, state=state, may={}, finish=finish), "", result)
     return conclude(Conclusion(result, seen, code, failed, ""), output)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import Literal
 
-from orchestrator.app.break_glass.lost_journal import stands
 from orchestrator.app.break_glass.opening import Order
 from orchestrator.app.cli.approving import Approver, Asking, ByHash
 from orchestrator.app.cli.breaking_glass import WHOLE, Glass, broken_glass
@@ -18,7 +17,6 @@ from orchestrator.app.cli.session import come_back, detachable, group_of, me
 from orchestrator.app.cli.terminal import Output, can_ask, say
 from orchestrator.app.executions import POLL, Executions, Handle
 from orchestrator.app.settings import Settings
-from orchestrator.app.worker import Composition
 from workflows.messages import FailoverRequest, SiteRequest
 
 
@@ -65,8 +63,7 @@ def run(
         raise Stopped(ExitCode.USAGE, "--break-glass runs in this process: there is nothing to detach from")
     if glass.is_broken():
         settings, order = flags.settings(), Order(runbook, to, mode, name, reason, glass.holder_is_gone)
-        stands(settings, runbook, glass.journal_is_lost or ())
-        return broken_glass(Composition.of(settings).actor, order, approve, max_loss, output)
+        return broken_glass(glass.composition(settings, runbook).actor, order, approve, max_loss, output)
     request = FailoverRequest(runbook=runbook, to=to, mode=mode, reason=reason, by=name)
     approver = _approver(approve, name, max_loss)
     return _start("Failover", request, flags.settings(), approver, output, detach=detach)
@@ -80,6 +77,7 @@ def unfence(
     reason: str = "",
     by: str | None = None,
     approve: str | None = None,
+    glass: Glass = WHOLE,
     output: Output = "text",
     flags: Flags = NO_FLAGS,
 ) -> ExitCode:
@@ -101,6 +99,9 @@ def unfence(
         How to print the end.
     """
     name = by or me()
+    if glass.is_broken():
+        settings, order = flags.settings(), Order(runbook, at, "unfence", name, reason, glass.holder_is_gone)
+        return broken_glass(glass.composition(settings, runbook).actor, order, approve, output=output)
     request = SiteRequest(runbook=runbook, at=at, reason=reason, by=name)
     return _start("Unfence", request, flags.settings(), _approver(approve, name, None), output)
 

@@ -29,7 +29,7 @@ from orchestrator.domain.component_types import TYPES
 from orchestrator.domain.durations import show
 from orchestrator.domain.errors import JournalUnavailable, NotFoundLocally, TideoverError
 from orchestrator.domain.ledger import GroupRecord
-from orchestrator.domain.plan import NO_JOURNAL
+from orchestrator.domain.plan import NO_JOURNAL, start_command
 from orchestrator.domain.runbook import Runbook
 from orchestrator.domain.world import Holder, Reading, Records
 from orchestrator.ports import Journal
@@ -45,6 +45,7 @@ MEANS = {
     "planned": "move to {to}, losing nothing",
     "forced": "fence the other site and promote {to}",
     "reprotect": "make {to} a standby again",
+    "unfence": "give {to} back what was taken from it; nothing has replaced it",
 }
 
 
@@ -156,9 +157,7 @@ def commands(found: Situation, running: Running) -> list[tuple[str, str]]:
     for move in allowed:
         if move.mode == "forced" and move.to in planned:
             continue
-        run = f"tideover run {group} --to {move.to} --mode {move.mode}"
-        told.append((run if move.mode != "reprotect" else f"tideover failback {group} --reprotect-only",
-                     MEANS[move.mode].format(to=move.to)))  # fmt: skip
+        told.append((start_command(group, move.mode, move.to), MEANS[move.mode].format(to=move.to)))
     return told
 
 

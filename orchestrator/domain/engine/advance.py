@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from orchestrator.domain import ledger
 from orchestrator.domain.barrier import closed, contradicted, fenced_at
 from orchestrator.domain.checks import current_loss, judge
 from orchestrator.domain.engine import undoing
 from orchestrator.domain.engine.steps import moved, next_try, ready, running, satisfied, startable, stuck
 from orchestrator.domain.ledger import close_execution, promotion_issued
-from orchestrator.domain.plan import Plan, Step
+from orchestrator.domain.plan import Plan, Step, start_command
 from orchestrator.domain.state import End, ExecutionState, Finish, Status, Waiting
 
 ROLL_BACK_ON: frozenset[str] = frozenset({"stop", "catch_up", "promote", "switch", "announce", "start"})
@@ -107,7 +108,7 @@ def _rolls_back(state: ExecutionState, failed: list[Step], blocked: bool) -> boo
     mine = [doubt for doubt in state.record.doubts if doubt.attempt.epoch == state.record.epoch]
     kinds = {step.kind for step in failed}
     definite = all(state.steps[step.id].status is Status.FAILED for step in failed)
-    return definite and not mine and not blocked and kinds <= ROLL_BACK_ON and not undoing.unsafe(state)
+    return definite and not mine and not blocked and kinds <= ROLL_BACK_ON and not ledger.no_way_back(state.record)
 
 
 def _wait(plan: Plan, state: ExecutionState, why: str, steps: list[str]) -> ExecutionState:
@@ -123,7 +124,7 @@ def _wait(plan: Plan, state: ExecutionState, why: str, steps: list[str]) -> Exec
 
 def _abort(plan: Plan, state: ExecutionState) -> ExecutionState:
     assert state.aborted is not None  # noqa: S101 -- the caller has looked
-    if undoing.unsafe(state):
+    if ledger.no_way_back(state.record):
         return _stuck(plan, state.model_copy(update={"aborted": None}))
     return _begin_undo(plan, state, state.aborted)
 
@@ -169,12 +170,15 @@ def _protected(plan: Plan, end: End) -> bool:
 
 
 def _commands(plan: Plan, state: ExecutionState, end: End) -> tuple[str, ...]:
-    group = plan.group
+    group, again = plan.group, start_command(plan.group, plan.mode, plan.target)
     if end is End.SUCCEEDED and plan.mode in ("planned", "forced") and plan.of_kind("promote"):
         return (f"tideover failback {group} --reprotect-only", f"tideover failback {group}")
     if end is End.SUCCEEDED and plan.mode == "reprotect":
         return (f"tideover run {group} --to {plan.target} --mode planned",)
     if end is End.NEEDS_HUMAN:
         unfence = () if promotion_issued(state.record) else (f"tideover unfence {group} --at {plan.source}",)
-        return (f"tideover status {group}", f"tideover run {group} --to {plan.target} --mode forced", *unfence)
-    return (f"tideover run {group} --to {plan.target} --mode {plan.mode}",) if state.claimed else ()
+        go_on = again if plan.mode in ("reprotect", "unfence") else start_command(group, "forced", plan.target)
+        return (f"tideover status {group}", go_on, *(command for command in unfence if command != go_on))
+    if end is End.SUCCEEDED and plan.mode == "unfence":
+        return (f"tideover status {group}",)
+    return (again,) if state.claimed else ()

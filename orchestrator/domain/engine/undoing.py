@@ -2,18 +2,9 @@
 
 from __future__ import annotations
 
-from orchestrator.domain.ledger import promotion_issued
 from orchestrator.domain.plan import Plan, Step, Want
 from orchestrator.domain.state import ExecutionState, Status, Undo
 from orchestrator.domain.world import Holder, Power, Records, State
-
-
-def unsafe(state: ExecutionState) -> str | None:
-    """Why nothing may be undone; None while it may (I8)."""
-    promotion = promotion_issued(state.record)
-    if promotion is None:
-        return None
-    return f"the promotion of {promotion.want.component} was requested: from here on only forward, or a human decides"
 
 
 def undo_list(plan: Plan, state: ExecutionState) -> tuple[Undo, ...]:

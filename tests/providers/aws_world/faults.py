@@ -59,6 +59,12 @@ class Faults:
             forward(request)
         return self._instead(request, fault)
 
+    @property
+    def changes(self) -> list[str]:
+        """The actions that have come and are no mere questions."""
+        questions = ("Describe", "Get", "List")
+        return [request.action for request in self.came if not request.action.startswith(questions)]
+
     def _take(self, request: Request) -> Fault | None:
         with self._lock:
             self.came.append(request)
