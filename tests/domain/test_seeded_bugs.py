@@ -57,7 +57,7 @@ FOUND: list[tuple[Sabotage, str, int]] = [
     (seeded_bugs.a_look_finds_what_it_waits_for, "demo planned", 1),
     (seeded_bugs.a_switchover_does_not_wait_for_the_standby, "demo planned", 1),
     (seeded_bugs.what_was_not_confirmed_is_not_undone, "demo planned", 1),
-    (seeded_bugs.the_guard_lets_an_old_epoch_through, "demo planned", 1),
+    (seeded_bugs.the_guard_lets_an_old_epoch_through, "demo back again", 1),
     (seeded_bugs.rolled_back_with_a_doubt, "demo planned, aborted", 1),
     (seeded_bugs.rollback_after_the_promotion_was_issued, "demo planned, aborted", 1),
     (seeded_bugs.an_abort_undoes_after_the_promotion, "demo planned, aborted", 1),
