@@ -11,7 +11,7 @@ from pathlib import Path
 from temporalio.client import Client
 
 from orchestrator.app.temporal_binary import ServerBinary
-from orchestrator.app.temporal_server import FASTER_TASKS, LOOPBACK
+from orchestrator.app.temporal_server import FASTER_TASKS, LOOPBACK, NOTICE_FROZEN_WORKERS
 from tests.workflows.stage import until
 from workflows import search_attributes
 
@@ -27,6 +27,7 @@ class DurableServer:
         self._argv = [
             str(binary.path), "server", "start-dev", "--headless", "--log-level", "error", "--ip", LOOPBACK,
             "--port", str(self.port), "--db-filename", str(database), *known, *FASTER_TASKS,
+            *NOTICE_FROZEN_WORKERS,
         ]  # fmt: skip
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -167,6 +167,21 @@ class Faults:
         self._after(self._lab.pings("client", host), f"client still reaches {host}")
         return Fault(f"{host} hidden from the worker", heal)
 
+    def cut_from_worker(self, part: str, *, answers_only: bool = False) -> Fault:
+        """Nothing goes between the worker and this part of the lab, a machine, `ns1` or `bmc-pg-a`, any more; with
+        `answers_only` what the worker sends still arrives."""
+        controller = self._lab.bmcs.get(part.removeprefix("bmc-")) if part.startswith("bmc-") else None
+        address = controller.address if controller else self._lab.address(part)
+        numbering = self._lab.numbering
+        worker = numbering.bmc(1) if controller else numbering.lan(1)
+        self._before(self._lab.pings(None, address), f"the worker reaches {part}")
+        if answers_only:
+            heal = self._filter(part, "cut", f"ip daddr {worker} drop", "type filter hook output priority filter")
+        else:
+            heal = self._filter(part, "cut", f"ip saddr {worker} drop", "type filter hook prerouting priority raw")
+        self._after(not self._lab.pings(None, address), f"the worker hears nothing of {part}")
+        return Fault(f"{part} cut off from the worker", heal)
+
     def hide_sql_from_worker(self, host: str) -> Fault:
         """The worker alone gets no answer from the server; to the machine's other services it does."""
         address = self._lab.address(host)
