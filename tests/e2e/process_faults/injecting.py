@@ -96,7 +96,7 @@ class Injecting:
             case "provider-cut":
                 await self._cut(injection, stop)
             case "database-lost":
-                await self._lose_database(stop)
+                await self._lose_database(worker, stop)
 
     async def _freeze(self, worker: Worker, injection: Injection, stop: Stop) -> None:
         """It goes on, in the middle of what it did, when another worker has done its work."""
@@ -108,7 +108,7 @@ class Injecting:
             raise LabBroken("the worker did not stand still all along")
         worker.thaw()
         stop.go()
-        await self._until(lambda: stop.left or not worker.alive, "the frozen worker comes to the end of its step")
+        await self._through(worker, stop)
 
     async def _kill_server(self, stop: Stop) -> None:
         """The worker goes on while nobody can be told."""
@@ -118,7 +118,7 @@ class Injecting:
             await self._came(lambda: stop.left, CUT_SECONDS)
             await self.control.start_server()
 
-    async def _lose_database(self, stop: Stop) -> None:
+    async def _lose_database(self, worker: Worker, stop: Stop) -> None:
         """The worker goes on with what it did for an execution that is forgotten, when a new one holds the group."""
         async with self._server:
             self.control.kill_server()
@@ -127,7 +127,7 @@ class Injecting:
             await self.operator.begin_anew()
         await self._until(lambda: self.operator.has_claimed, "the new execution claims the group")
         stop.go()
-        await self._until(lambda: stop.left, "the worker comes to the end of its step")
+        await self._through(worker, stop)
 
     async def _cut(self, injection: Injection, stop: Stop) -> None:
         """The provider cannot be reached; where a request is about to be sent, it arrives, and its answer is lost."""
@@ -144,6 +144,10 @@ class Injecting:
         if spec.type.startswith("fence_agents."):
             return faults.cut_from_worker(f"bmc-{host}", answers_only=answers_only)
         return faults.cut_from_worker("ns1" if spec.type.startswith("rfc2136.") else host, answers_only=answers_only)
+
+    async def _through(self, worker: Worker, stop: Stop) -> None:
+        """The worker has come to the end of its step, or another fault has killed it on the way."""
+        await self._until(lambda: stop.left or not worker.alive, "the worker comes to the end of its step")
 
     async def _came(self, holds: Callable[[], bool], seconds: float = PATIENCE) -> bool:
         """True as soon as it holds; False where the execution has ended, or the time, before it did."""

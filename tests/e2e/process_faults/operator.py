@@ -68,7 +68,7 @@ class Operator:
         try:
             await self._handle.describe()
         except RPCError:
-            self._operation.started.remove(self._handle)
+            self._operation.started.clear()
         else:
             raise AssertionError("the fault did not take: Temporal still knows the execution")
         await self.begin()

@@ -34,7 +34,7 @@ async def give(
     if last.end != End.NEEDS_HUMAN:
         assert serving == _expected(done, last, serving), f"served at {serving} after {last.end}: {last.why}"
         _clients_are_led_to(lab, watch, serving)
-        _the_ledger_agrees(operation, serving)
+        _the_ledger_agrees(operation, serving, last)
     else:
         assert last.next_commands, "it names the commands to go on with"
     report = watch.report(primary=HOST_AT[serving] if serving else None)
@@ -79,9 +79,9 @@ def _clients_are_led_to(lab: Lab, watch: Watch, serving: str | None) -> None:
     watch.see_service()
 
 
-def _the_ledger_agrees(operation: Operation, serving: str | None) -> None:
+def _the_ledger_agrees(operation: Operation, serving: str | None, last: Result) -> None:
     ledger = operation.ledger
-    assert ledger.execution is None, "nobody holds the group"
+    assert ledger.execution is None, f"it is still held by {ledger.execution}, after {last.end}: {last.why}"
     assert ledger.holders.get("db", "dc") == serving, "the journal knows who is primary"
     assert serving not in ledger.fenced.values(), "what serves is not fenced"
 

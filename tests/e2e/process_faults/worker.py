@@ -112,7 +112,7 @@ class StoppingActor(Actor):
         self, kind: Kind, spec: ResourceSpec, until: tuple[Condition, float], mandate: Mandate,
         cancelled: Cancelled = never_cancelled,
     ) -> tuple[Reading | None, str]:  # fmt: skip
-        step = spec.id if spec.id == spec.component else f"{spec.component}.{kind}"  # a probe's step is named like it
+        step = spec.id if spec.id.startswith("verify-") else f"{spec.component}.{kind}"  # a probe's step has its name
         with Visit.to(self.stops, step) as visit:
             return self._during(visit).looked(kind, spec, until, mandate, cancelled)
 
