@@ -78,9 +78,12 @@ class Injecting:
 
     async def inject(self, injection: Injection, stop: Stop) -> None:
         """The fault has struck and was recovered from, or its moment did not come."""
-        if not await self._came(lambda: stop.reached_by() is not None):
+        await self._until(
+            lambda: self.operator.ended or stop.reached_by() is not None, f"a worker comes to {injection}"
+        )
+        if (pid := stop.reached_by()) is None:
             return
-        worker = self.control.worker(stop.reached_by() or 0)
+        worker = self.control.worker(pid)
         if worker is None:
             self.overtaken.append(injection)
             return
@@ -149,19 +152,15 @@ class Injecting:
         """The worker has come to the end of its step, or another fault has killed it on the way."""
         await self._until(lambda: stop.left or not worker.alive, "the worker comes to the end of its step")
 
-    async def _came(self, holds: Callable[[], bool], seconds: float = PATIENCE) -> bool:
-        """True as soon as it holds; False where the execution has ended, or the time, before it did."""
+    async def _came(self, holds: Callable[[], bool], seconds: float) -> bool:
+        """True as soon as it holds; False where the time is over before it did."""
         deadline = asyncio.get_running_loop().time() + seconds
         while not holds():
-            if asyncio.get_running_loop().time() > deadline or (seconds == PATIENCE and self.operator.ended):
+            if asyncio.get_running_loop().time() > deadline:
                 return False
             await asyncio.sleep(0.01)
         return True
 
     async def _until(self, holds: Callable[[], bool], what: str) -> None:
-        try:
-            async with asyncio.timeout(PATIENCE):
-                while not holds():
-                    await asyncio.sleep(0.01)
-        except TimeoutError:
-            raise LabBroken(f"not within {PATIENCE:g} s: {what}") from None
+        if not await self._came(holds, PATIENCE):
+            raise LabBroken(f"not within {PATIENCE:g} s: {what}")

@@ -36,17 +36,16 @@ class Operator:
         self.ended = True
 
     async def sees_through(self, mode: PlanMode, site: str) -> Result:
-        """How it ended. What is refused since an earlier execution was lost half-way is gone on with by force, as the
-        refusal says."""
-        self._mode, self._site, self.ended = mode, site, False
+        """How it ended. What is refused is tried once more, and then by force: an earlier execution may have been lost
+        half-way."""
+        self._site, self.ended = site, False
         try:
             async with asyncio.timeout(PATIENCE):
-                await self.begin()
-                result = await self._to_the_end()
-                if result.end == "REFUSED" and self._mode == "planned":
-                    self._mode = "forced"
+                for self._mode in (mode, mode, "forced" if mode == "planned" else mode):
                     await self.begin()
                     result = await self._to_the_end()
+                    if result.end != "REFUSED":
+                        break
         except TimeoutError:
             shown = told(self.seen) if self.seen else "nothing was shown"
             raise AssertionError(f"no end within {PATIENCE:g} s: {shown}") from None

@@ -105,4 +105,4 @@ def _nothing_was_lost(watch: Watch, report: Report, operator: Operator) -> None:
 def _serial(lab: Lab) -> int:
     """How often the zone was changed."""
     answer = dns.query.udp(dns.message.make_query(names.ZONE, "SOA"), lab.name_servers[0], timeout=2)
-    return int(answer.answer[0][0].serial)  # type: ignore[attr-defined]
+    return int(answer.answer[0][0].serial)
