@@ -112,7 +112,7 @@ class Faults:
             send(signal.SIGSTOP, processes)
             return all(stands_still(pid) for pid in processes)
 
-        within(10.0, all_stopped, f"every process of {host} stands still")
+        within(60, all_stopped, f"every process of {host} stands still")
         self._after(not greets(machine.ip, 22), f"sshd on {host} is silent")
         return Fault(f"{host} frozen", lambda: send(signal.SIGCONT, machine.processes()))
 
@@ -121,7 +121,7 @@ class Faults:
         database = self._lab.databases[host]
         self._before(bool(database.processes()), f"PostgreSQL runs on {host}")
         send(signal.SIGKILL, database.processes())
-        within(10.0, lambda: not database.processes(), f"PostgreSQL is gone from {host}")
+        within(60, lambda: not database.processes(), f"PostgreSQL is gone from {host}")
         self._after(refuses(self._lab.address(host), 5432), f"{host} refuses SQL")
         return Fault(f"PostgreSQL on {host} killed", database.start)
 
@@ -140,7 +140,7 @@ class Faults:
 
         def join() -> None:
             lab.network.trunk(site, "up")
-            within(10.0, lambda: lab.pings(outer, inner), f"{outer} reaches {inner} again")
+            within(60, lambda: lab.pings(outer, inner), f"{outer} reaches {inner} again")
 
         return Fault(f"site {site} cut off", join)
 
@@ -199,7 +199,7 @@ class Faults:
         """The standby gets nothing more of the log, and does not know it. Healed, it streams again."""
         (upstream,) = (name for name in self._lab.machines if name != standby)
         primary, database = self._lab.databases[upstream], self._lab.databases[standby]
-        within(10.0, lambda: self._catches_up(upstream, standby), f"{standby} follows {upstream}")
+        within(60, lambda: self._catches_up(upstream, standby), f"{standby} follows {upstream}")
         heal = self._filter(standby, "lag", f"ip saddr {self._lab.address(upstream)} tcp sport 5432 drop")
         self._after(not self._catches_up(upstream, standby), f"{standby} stays behind {upstream}")
 
