@@ -33,6 +33,8 @@ class Operator:
         """What the newest execution showed last; None while it has shown nothing."""
         self.not_lost_before: list[float] = []
         """For each measured failover: whatever was committed before that time, it has not lost (I3)."""
+        self.begun: list[PlanMode] = []
+        """The mode of each execution that was started."""
         self.ended = True
 
     async def sees_through(self, mode: PlanMode, site: str) -> Result:
@@ -60,6 +62,7 @@ class Operator:
         else:
             started = await self._operation.failover(self._mode, self._site)
         self._handle, self.seen = started, None
+        self.begun.append(self._mode)
 
     async def begin_anew(self) -> None:
         """The same, when Temporal has forgotten that it ever ran. Raises AssertionError where it has not."""

@@ -41,7 +41,9 @@ async def give(
     assert report.overlaps == (), "one server at a time (I1)"
     _nothing_was_promoted_twice(report)
     _nothing_was_lost(watch, report, operator)
-    assert _serial(lab) <= 1 + sum("switch" in leg.name or leg.name != "reprotect" for leg in done), "named once a leg"
+    cuts = sum(machine.power_history[1:].count("off") for machine in lab.machines.values())
+    assert cuts <= sum(mode != "planned" for mode in operator.begun), "no machine was cut twice by one execution"
+    assert _serial(lab) <= 1 + sum(leg.name != "reprotect" for leg in done), "no name was moved twice by one execution"
     assert await search(operation, description.secrets()) == [], "no secret is anywhere (I14)"
 
 
