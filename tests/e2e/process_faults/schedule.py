@@ -32,7 +32,7 @@ Fault = Literal["worker-killed", "worker-frozen", "server-killed", "provider-cut
 
 FAULTS: tuple[Fault, ...] = get_args(Fault)
 SECONDS: dict[Fault, float] = {
-    "worker-killed": 6, "worker-frozen": 10, "server-killed": 2, "provider-cut": 4, "database-lost": 6,
+    "worker-killed": 6, "worker-frozen": 10, "server-killed": 2, "provider-cut": 4, "database-lost": 12,
 }  # fmt: skip
 """What a fault costs, about: the cheaper are chosen more often where any would do."""
 CHANGING: tuple[Moment, ...] = ("looked", "guarded", "asked", "ended")
@@ -138,7 +138,7 @@ def every(of: Mapping[LegName, Plan]) -> tuple[Schedule, ...]:
     return tuple(to(name, injection) for name, plan in of.items() for injection in injections(plan))
 
 
-def sample(of: Mapping[LegName, Plan], seed: int, at_most: int = 4) -> tuple[Schedule, ...]:
+def sample(of: Mapping[LegName, Plan], seed: int, at_most: int = 5) -> tuple[Schedule, ...]:
     """Few schedules in which each step of each plan has a fault, and each fault strikes at each moment that it can.
 
     At most so many faults share an execution, each in another step. Of equals, `seed` decides.
