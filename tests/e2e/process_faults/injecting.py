@@ -107,7 +107,9 @@ class Injecting:
         await self._until(lambda: stands_still(worker.pid), "the worker stands still")
         self.control.start_worker()
         await self._until(lambda: self.operator.has_passed(injection.step), f"{injection.step} is done by another")
-        if not stands_still(worker.pid) or not worker.alive:
+        if not worker.alive:  # another fault has killed it before
+            return
+        if not stands_still(worker.pid):
             raise LabBroken("the worker did not stand still all along")
         worker.thaw()
         stop.go()
@@ -136,7 +138,7 @@ class Injecting:
         """The provider cannot be reached; where a request is about to be sent, it arrives, and its answer is lost."""
         fault = self._cut_off(injection)
         stop.go()
-        await self._came(lambda: stop.left, CUT_SECONDS)
+        await self._came(lambda: stop.left and injection.moment != "ended", CUT_SECONDS)
         fault.heal()
 
     def _cut_off(self, injection: Injection) -> Fault:

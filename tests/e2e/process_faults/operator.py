@@ -11,7 +11,7 @@ from orchestrator.app.executions import CommandRefused
 from orchestrator.domain.commands import Abort, Escalate, OperatorInput, Retry
 from orchestrator.domain.errors import TideoverError
 from orchestrator.domain.plan import PlanMode
-from orchestrator.domain.state import Status
+from orchestrator.domain.state import End, Status
 from tests.e2e.operating import Handle, Operation, approval, told
 from workflows.messages import Result, Snapshot
 
@@ -35,18 +35,21 @@ class Operator:
         """For each measured failover: whatever was committed before that time, it has not lost (I3)."""
         self.begun: list[PlanMode] = []
         """The mode of each execution that was started."""
+        self.ends: list[str] = []
+        """How each has ended that was not forgotten."""
         self.ended = True
 
     async def sees_through(self, mode: PlanMode, site: str) -> Result:
-        """How it ended. What is refused is tried once more, and then by force: an earlier execution may have been lost
-        half-way."""
+        """How it ended at last. What is refused or rolled back is tried once more, then by force: an earlier execution
+        may have been lost half-way."""
         self._site, self.ended = site, False
         try:
             async with asyncio.timeout(PATIENCE):
                 for self._mode in (mode, mode, "forced" if mode == "planned" else mode):
                     await self.begin()
                     result = await self._to_the_end()
-                    if result.end != "REFUSED":
+                    self.ends.append(result.end)
+                    if result.end not in (End.REFUSED, End.ROLLED_BACK):
                         break
         except TimeoutError:
             shown = told(self.seen) if self.seen else "nothing was shown"
@@ -113,7 +116,7 @@ class Operator:
                 continue
             self._note(now)
             if command := self._answer(now, answered):
-                answered += not isinstance(command, type(approval(now)))
+                answered += isinstance(command, Retry)
                 await self._said(handle, command)
 
     def _answer(self, now: Snapshot, answered: int) -> OperatorInput | None:

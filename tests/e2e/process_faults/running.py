@@ -26,17 +26,17 @@ from workflows.messages import Result
 
 @dataclass
 class Account:
-    """What happened: how each execution ended, and which faults have struck in it."""
+    """What happened: how each leg ended at last, how each execution ended, and which faults have struck."""
 
     schedule: Schedule
-    ends: list[Result] = field(default_factory=list)
+    results: list[Result] = field(default_factory=list)
+    ends: list[str] = field(default_factory=list)
     struck: list[Injection] = field(default_factory=list)
     overtaken: list[Injection] = field(default_factory=list)
     seconds: float = 0.0
 
     def __str__(self) -> str:
-        ends = ", ".join(result.end for result in self.ends)
-        return f"{self.schedule}: {ends}; {len(self.struck)} faults struck, {self.seconds:.1f} s"
+        return f"{', '.join(self.ends)}; {len(self.struck)} faults struck, {self.seconds:.1f} s: {self.schedule}"
 
 
 async def carry_out(lab: Lab, binary: ServerBinary, schedule: Schedule, plans: dict[LegName, Plan]) -> Account:
@@ -48,9 +48,10 @@ async def carry_out(lab: Lab, binary: ServerBinary, schedule: Schedule, plans: d
         operator = Operator(control.operation)
         for leg in schedule.legs:
             await _run(leg, Injecting(lab, control, operator, _stops(lab), plans[leg.name]), account)
-            if account.ends[-1].end != "SUCCEEDED":
+            if account.results[-1].end != "SUCCEEDED":
                 break
-        await verdict.give(lab, watch, control.operation, operator, account.ends, schedule)
+        account.ends = operator.ends
+        await verdict.give(lab, watch, control.operation, operator, account.results, schedule)
     account.seconds = time.monotonic() - begun
     return account
 
@@ -63,7 +64,7 @@ async def _run(leg: Leg, injecting: Injecting, account: Account) -> None:
     faults = zip(leg.injections, stops, strict=True)
     tasks = [asyncio.create_task(injecting.inject(injection, stop)) for injection, stop in faults]
     try:
-        account.ends.append(await seeing)
+        account.results.append(await seeing)
         await asyncio.gather(*tasks)
     finally:
         for task in (seeing, *tasks):

@@ -54,8 +54,7 @@ def _held(template: Path, binary: ServerBinary, seed: int) -> bool:
                 _say(f"---- {name}\n{text}")
             _say(f"again: make soak SEED={seed}   or: make faults SCHEDULE='{schedule}'")
             return False
-    ends = ", ".join(result.end for result in account.ends)
-    _say(f"seed {seed}: {ends}; {len(account.struck)} faults struck, {account.seconds:.0f} s")
+    _say(f"seed {seed}: {account}")
     return True
 
 
