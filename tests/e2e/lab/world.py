@@ -32,17 +32,18 @@ class Lab:
     """Two database machines in two sites, their power controllers, DNS in the control and the client site, clients.
 
     `client` is a client in a site of its own; `app-a` and `app-b` are clients beside the databases, which a partition
-    locks in with theirs. The worker of the program under test runs in the root namespace and sees all of it.
+    locks in with theirs. The worker of the program under test runs in the root namespace and sees all of it. `number`:
+    which lab it is; the first that is free where none is given.
     """
 
-    def __init__(self, template: Path) -> None:
-        self._template = template
+    def __init__(self, template: Path, number: int | None = None) -> None:
+        self._template, self._number = template, number
         self._remains = ExitStack()
         self.start_seconds = self.stop_seconds = 0.0
 
     def __enter__(self) -> Self:
         begun = time.monotonic()
-        claim = Claim()
+        claim = Claim() if self._number is None else Claim([self._number])
         self._remains.callback(claim.release)
         try:
             self.lay_out(claim.numbering)
