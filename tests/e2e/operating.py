@@ -75,6 +75,8 @@ class Operation:
     environment: dict[str, str] = field(default_factory=dict)
     started: list[Handle] = field(default_factory=list)
     logs: list[Path] = field(default_factory=list)
+    program: tuple[str, ...] = ("orchestrator.app.cli", "worker")
+    """The module that runs as a worker, and its words."""
 
     @property
     def group(self) -> str:
@@ -92,11 +94,11 @@ class Operation:
 
     @contextmanager
     def worker(self, name: str = "worker") -> Iterator[Worker]:
-        """`tideover worker`, until the block is left."""
+        """`tideover worker`, or another `program`, until the block is left."""
         log = self.lab.directory / f"{name}-process" / "log"
         log.parent.mkdir()
         self.logs.append(log)
-        argv = [sys.executable, "-m", "orchestrator.app.cli", "worker"]
+        argv = [sys.executable, "-m", *self.program]
         environment = {**os.environ, **self.environment, "TEMPORAL_ADDRESS": self.address}
         with log.open("wb") as out:
             process = subprocess.Popen(

@@ -232,7 +232,7 @@ async def test_control_an_old_primary_that_starts_at_boot_is_seen_by_the_observe
     lab.databases["pg-a"].start_at_boot()
     with operation.worker():
         returned = await _failed_over(lab, operation)
-        within(10, lambda: watch.observer.accepted_by("pg-a")[-1].begun > returned, "pg-a is writable again")
+        within(60, lambda: watch.observer.accepted_by("pg-a")[-1].begun > returned, "pg-a is writable again")
         assert _routed_to(lab, watch, returned) == {"pg-b"}
         refused = await operation.end(await operation.reprotect("dc"))
     assert refused.end == "REFUSED"

@@ -8,9 +8,11 @@ from contextlib import closing
 import psycopg
 import pytest
 
+from tests.e2e.lab.database import DATABASE
 from tests.e2e.lab.faults import Faults
 from tests.e2e.lab.network import LabBroken
 from tests.e2e.lab.observer import Observer, writer
+from tests.e2e.lab.probing import within
 from tests.e2e.lab.world import Lab
 
 pytestmark = pytest.mark.lab
@@ -83,6 +85,27 @@ def test_cut_bmc(lab: Lab, faults: Faults) -> None:
             lab.bmcs["pg-a"].power()
         assert lab.machines["pg-a"].chassis == "on"
     assert lab.bmcs["pg-a"].power() == "on"
+
+
+@pytest.mark.parametrize("part", ["pg-b", "ns1", "bmc-pg-a"])
+def test_cut_from_worker(lab: Lab, faults: Faults, part: str) -> None:
+    for answers_only in (False, True):
+        with faults.cut_from_worker(part, answers_only=answers_only), pytest.raises(LabBroken, match="prove nothing"):
+            faults.cut_from_worker(part)
+        if part == "pg-b":
+            assert lab.databases["pg-b"].ask("SELECT 1") == 1, "it is healed"
+
+
+def test_where_only_answers_are_cut_a_request_arrives(lab: Lab, faults: Faults) -> None:
+    arrived = ("psql", "-tAc", "SELECT to_regclass('arrived') IS NOT NULL", DATABASE)
+    with (
+        closing(lab.databases["pg-a"].connect()) as connection,
+        faults.cut_from_worker("pg-a", answers_only=True),
+    ):
+        connection.pgconn.send_query(b"CREATE TABLE arrived ()")
+        within(60, lambda: lab.machines["pg-a"].run(*arrived, user="postgres").strip() == "t", "the request arrives")
+        connection.pgconn.consume_input()
+        assert connection.pgconn.is_busy(), "no answer has come"
 
 
 def test_lag(lab: Lab, faults: Faults) -> None:

@@ -25,14 +25,18 @@ from orchestrator.domain.world import Holder, Power, Records, ReplicatesFrom, Ro
 from orchestrator.runtime.adapters import Adapters
 from orchestrator.runtime.credentials import ProfileCredentials
 from tests.e2e.lab import access, description, names
+from tests.e2e.lab.committing import Committing
 from tests.e2e.lab.faults import Faults
-from tests.e2e.lab.network import LabBroken, Numbering, namespaces_of, processes_in
+from tests.e2e.lab.network import MOST_LABS, LabBroken, Numbering, namespaces_of, processes_in
 from tests.e2e.lab.observer import Observer, writer
 from tests.e2e.lab.probing import within
 from tests.e2e.lab.world import Lab
 
 pytestmark = pytest.mark.lab
 ROOT = Path(__file__).parents[2]
+
+OWN_NUMBERS = (MOST_LABS, MOST_LABS + 1, MOST_LABS + 2)
+"""Numbers that no other lab takes when they are free again: what is found of one then, it has left itself."""
 
 
 def traces(numbering: Numbering) -> list[str]:
@@ -72,7 +76,7 @@ def test_everything_is_there_and_the_worker_reaches_it(
 
 
 def test_nothing_remains(lab_template: Path, record_property: Callable[[str, object], None]) -> None:
-    with Lab(lab_template) as lab:
+    with Lab(lab_template, OWN_NUMBERS[0]) as lab:
         observer, client = Observer(lab), writer(lab)
         assert len(traces(lab.numbering)) > 10, "the search for traces finds a running lab"
     record_property("lab_stop_seconds", round(lab.stop_seconds, 2))
@@ -81,7 +85,7 @@ def test_nothing_remains(lab_template: Path, record_property: Callable[[str, obj
 
 
 def test_nothing_remains_of_a_lab_that_failed_to_start(tmp_path: Path) -> None:
-    lab = Lab(tmp_path / "no-template")
+    lab = Lab(tmp_path / "no-template", OWN_NUMBERS[1])
     with pytest.raises(LabBroken, match="no-template"):
         lab.__enter__()
     assert traces(lab.numbering) == []
@@ -100,22 +104,17 @@ def test_what_a_killed_run_left_is_swept_by_the_next(lab_template: Path) -> None
     program = (
         "import sys, time; from pathlib import Path; from tests.e2e.lab.world import Lab; "
         "from tests.e2e.lab.observer import Observer; "
-        "lab = Lab(Path(sys.argv[1])).__enter__(); Observer(lab); print(lab.numbering.number, flush=True); "
+        f"lab = Lab(Path(sys.argv[1]), {OWN_NUMBERS[2]}).__enter__(); Observer(lab); print(flush=True); "
         "time.sleep(60)"
     )
     argv = [sys.executable, "-c", program, str(lab_template)]
     with subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, text=True) as killed:
         assert killed.stdout is not None
-        numbering = Numbering(int(killed.stdout.readline()))
+        killed.stdout.readline()
         killed.kill()
+    numbering = Numbering(OWN_NUMBERS[2])
     assert processes_in(namespaces_of(numbering)), "something was left behind"
-    labs: list[Lab] = []
-    try:
-        while not labs or labs[-1].numbering != numbering:  # numbers below it may be held by other test processes
-            labs.append(Lab(lab_template).__enter__())
-    finally:
-        for lab in labs:
-            lab.close()
+    Lab(lab_template, numbering.number).__enter__().close()
     assert traces(numbering) == []
 
 
@@ -155,8 +154,8 @@ def test_a_machine_that_boots_runs_no_database_unless_it_was_set_up_so(lab: Lab)
         lab.bmcs["pg-a"].fence("on")
         lab.machines["pg-a"].wait_until_up()
         if at_boot:
-            within(10, lambda: lab.databases["pg-a"].processes() != [], "PostgreSQL starts at boot")
-            within(10, lambda: _writable(lab, "pg-a"), "the old primary is back and writable: the danger of I9")
+            within(60, lambda: lab.databases["pg-a"].processes() != [], "PostgreSQL starts at boot")
+            within(60, lambda: _writable(lab, "pg-a"), "the old primary is back and writable: the danger of I9")
         else:
             time.sleep(0.5)
             assert lab.databases["pg-a"].processes() == []
@@ -186,10 +185,10 @@ def test_a_gratuitous_arp_moves_clients_and_its_absence_leaves_them_stuck(lab: L
 
 def test_a_signed_update_reaches_the_secondary_and_an_unsigned_one_is_refused(lab: Lab) -> None:
     primary, secondary = lab.name_servers
-    resolver = names.Resolver([primary], lab.namespace("client"))
-    assert resolver.address() == lab.address("pg-a")
     key = dns.tsigkeyring.from_text({names.UPDATE_KEY: ("hmac-sha256", names.UPDATE_SECRET)})
     for keyring, expected in ((None, "NOTAUTH"), (key, "NOERROR")):
+        resolver = names.Resolver([primary], lab.namespace("client"))
+        assert resolver.address() == lab.address("pg-a")
         update = dns.update.UpdateMessage(names.ZONE, keyring=keyring)
         update.replace("db", names.TTL, "A", lab.address("pg-b"))
         answer = dns.query.tcp(update, primary, timeout=2)
@@ -204,7 +203,7 @@ def test_a_signed_update_reaches_the_secondary_and_an_unsigned_one_is_refused(la
 
 def test_a_failover_by_the_book_is_judged_clean(lab: Lab) -> None:
     observer, client, by_name = Observer(lab), writer(lab), writer(lab, "by-name", by="name")
-    time.sleep(0.5)
+    within(60, lambda: len(client.acked("writer")) > 20, "the client is served")
     lab.bmcs["pg-a"].fence("off")
     lab.take_floating("pg-b")
     assert lab.databases["pg-b"].ask("SELECT pg_promote()")
@@ -216,8 +215,8 @@ def test_a_failover_by_the_book_is_judged_clean(lab: Lab) -> None:
     assert report.views["probe-cloud"].read_only > 0, "the standby refused while it was one"
     assert report.views["writer"].acked > 20
     assert report.outage_seconds > 0
-    assert 0 < report.views["writer"].outage_seconds < 10
-    assert max(report.views[source].blind_seconds for source in ("probe-dc", "probe-cloud")) < 5
+    assert report.views["writer"].outage_seconds > 0
+    assert all(report.views[source].failed > 0 for source in ("probe-dc", "probe-cloud")), "each went on"
 
 
 def test_a_promotion_without_a_fence_is_judged_a_split_brain(lab: Lab, faults: Faults) -> None:
@@ -225,8 +224,10 @@ def test_a_promotion_without_a_fence_is_judged_a_split_brain(lab: Lab, faults: F
     time.sleep(0.3)
     with faults.partition("dc"):
         lab.databases["pg-b"].ask("SELECT pg_promote()")
-        within(10, lambda: len(observer.accepted_by("pg-b")) > 5, "pg-b accepts")
-        inside.wait_for_ack("inside")  # the client that is locked in with the old primary is still acknowledged
+        within(60, lambda: len(observer.accepted_by("pg-b")) > 5, "pg-b accepts")
+        # The client that is locked in with the old primary is still acknowledged, and so is the probe.
+        _goes_on(inside, "inside")
+        _goes_on(observer.committing, "probe-dc")
     report = observer.report(inside, primary="pg-b")
     assert report.overlaps
     assert {term.server for term in (report.overlaps[0].first, report.overlaps[0].second)} == {"pg-a", "pg-b"}
@@ -234,11 +235,17 @@ def test_a_promotion_without_a_fence_is_judged_a_split_brain(lab: Lab, faults: F
     assert report.views["probe-dc"].lost > 5
 
 
+def _goes_on(process: Committing, source: str) -> None:
+    """More than five commits of this source are acknowledged from now on."""
+    before = len(process.acked(source))
+    within(60, lambda: len(process.acked(source)) > before + 5, f"{source} is acknowledged")
+
+
 def test_commits_that_never_reached_the_standby_are_counted(lab: Lab, faults: Faults) -> None:
     observer, client = Observer(lab), writer(lab)
     time.sleep(0.3)
     faults.lag("pg-b")
-    time.sleep(0.5)
+    _goes_on(client, "writer")
     faults.kill_host("pg-a")
     lab.databases["pg-b"].ask("SELECT pg_promote()")
     report = observer.report(client)

@@ -47,7 +47,7 @@ async def test_a_worker_killed_in_the_middle_of_the_fence_is_replaced(
         handle = await _offered(operation)
         kill = faults.signal_worker(first.pid, signal.SIGKILL, host="pg-a", at=moment)
         await operation.approve(handle)
-        within(30, lambda: not first.alive, "the worker is killed")
+        within(60, lambda: not first.alive, "the worker is killed")
         assert kill.struck, f"the power controller was {moment!r} then"
         assert operation.requests(FENCE_AT_DC) == ["off"]
     with operation.worker("second"):
@@ -67,7 +67,7 @@ async def test_a_worker_killed_in_the_middle_of_the_promotion_is_replaced(
         strike: Strikes = {moment: lambda: send(signal.SIGKILL, [first.pid])}
         promotion = faults.intercept("pg-b", b"pg_promote", "reset", strike)
         await operation.approve(handle)
-        within(30, lambda: not first.alive, "the worker is killed")
+        within(60, lambda: not first.alive, "the worker is killed")
         assert promotion.interception.hit.wait(5), "the request was on its way, and reaches the server"
         assert operation.requests(AT_CLOUD) == ["primary"]
         promotion.heal()
@@ -89,7 +89,7 @@ async def test_a_worker_frozen_around_the_fence_changes_nothing_when_it_goes_on(
         handle = await _offered(operation)
         freeze = faults.signal_worker(first.pid, signal.SIGSTOP, host="pg-a", at=moment)
         await operation.approve(handle)
-        within(30, lambda: freeze.struck, "the worker is frozen")
+        within(60, lambda: freeze.struck, "the worker is frozen")
         with operation.worker("second"):
             result = await operation.end(handle)
             assert result.end == "SUCCEEDED", result.why
@@ -109,7 +109,7 @@ async def test_a_worker_frozen_before_it_promotes_is_stopped_by_its_guard(
         strike: Strikes = {"answer": lambda: send(signal.SIGSTOP, [first.pid])}
         looking = faults.intercept("pg-b", ROLE_QUERY.encode(), "deliver", strike)
         await operation.approve(handle)
-        within(30, lambda: looking.interception.answered.is_set() and stands_still(first.pid), "the worker is frozen")
+        within(60, lambda: looking.interception.answered.is_set() and stands_still(first.pid), "the worker is frozen")
         assert operation.requests(AT_CLOUD) == []
         with operation.worker("second"):
             result = await operation.end(handle)
@@ -129,5 +129,5 @@ def _has_answered(operation: Operation, step: str) -> None:
             e for e in audit.entries(operation.journal) if e.what == "ended" and step in e.detail.get("attempt", "")
         ]
 
-    within(40, lambda: len(ended()) == 2, f"the frozen attempt of {step} ends")
+    within(60, lambda: len(ended()) == 2, f"the frozen attempt of {step} ends")
     time.sleep(0.5)

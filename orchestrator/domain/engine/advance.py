@@ -98,17 +98,18 @@ def _stuck(plan: Plan, state: ExecutionState) -> ExecutionState:
         return state  # what can still be done is done first
     reasons = [f"{s.id}: {state.steps[s.id].said}" for s in failed] + [f"{s.id}: {why}" for s, why in blocked]
     why = "; ".join(reasons)
-    if _rolls_back(state, failed, bool(blocked)):
+    if _rolls_back(plan, state, failed, bool(blocked)):
         return _begin_undo(plan, state, why)
     return _wait(plan, state, why, [s.id for s in failed] or [s.id for s, _ in blocked])
 
 
-def _rolls_back(state: ExecutionState, failed: list[Step], blocked: bool) -> bool:
-    """True where every failure is definite, nothing is in doubt and the promotion was not requested."""
+def _rolls_back(plan: Plan, state: ExecutionState, failed: list[Step], blocked: bool) -> bool:
+    """True where every failure is definite, nothing is in doubt or inherited and the promotion was not requested."""
     mine = [doubt for doubt in state.record.doubts if doubt.attempt.epoch == state.record.epoch]
     kinds = {step.kind for step in failed}
     definite = all(state.steps[step.id].status is Status.FAILED for step in failed)
-    return definite and not mine and not blocked and kinds <= ROLL_BACK_ON and not ledger.no_way_back(state.record)
+    alone = not mine and not undoing.inherited(plan, state)
+    return definite and alone and not blocked and kinds <= ROLL_BACK_ON and not ledger.no_way_back(state.record)
 
 
 def _wait(plan: Plan, state: ExecutionState, why: str, steps: list[str]) -> ExecutionState:
@@ -150,6 +151,9 @@ def _undoing(plan: Plan, state: ExecutionState) -> ExecutionState:
     doubts = [str(d.want) for d in state.record.doubts if d.attempt.epoch == state.record.epoch]
     if doubts:
         said = f"may still take effect: {'; '.join(doubts)}"
+        return finished(plan, state, End.NEEDS_HUMAN, f"{why}; put back, but {said}")
+    if others := undoing.inherited(plan, state):
+        said = f"not what an earlier execution asked for: {'; '.join(others)}"
         return finished(plan, state, End.NEEDS_HUMAN, f"{why}; put back, but {said}")
     end = End.ABORTED_SAFE if state.aborted else End.ROLLED_BACK
     return finished(plan, state, end, f"{why}; everything touched is as it was before")

@@ -35,6 +35,22 @@ def unrestorable(plan: Plan, state: ExecutionState) -> tuple[str, ...]:
     return tuple(sorted(unknown))
 
 
+def inherited(plan: Plan, state: ExecutionState) -> tuple[str, ...]:
+    """What an earlier execution asked of this plan's resources and nothing here puts back: it may still take effect, or
+    it did and that execution never came to its end. With any of it, not everything is as it was before (I4)."""
+    own, touched = state.record.epoch, _touched(plan, state)
+    open_ends = [doubt for doubt in state.record.doubts if doubt.attempt.epoch != own]
+    for request in state.record.issued:
+        known = (request.want.resource, request.want.desired.kind)
+        reading = state.found.get(request.want.resource)
+        is_so = reading is None or reading.state(request.want.desired.kind) == request.want.desired
+        if request.attempt.epoch != own and known not in touched and is_so:
+            open_ends.append(request)
+    wants = [r.want for r in open_ends if r.want.resource in plan.resources]
+    left = [want for want in wants if before_of(state, want.resource, want.desired.kind) != want.desired]
+    return tuple(dict.fromkeys(map(str, left)))
+
+
 def _was_down(state: ExecutionState, resource: str, step: Step) -> bool:
     """True for a server that a fence took along and that was surely down before: read so, or its machine was off."""
     if resource not in step.touches:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from orchestrator.domain.engine import fold
 from orchestrator.domain.ledger import GroupRecord
 from orchestrator.domain.plan import SAFETY
-from orchestrator.domain.rehearsal.attempts import may_come, own
+from orchestrator.domain.rehearsal.attempts import landed, may_come, own
 from orchestrator.domain.rehearsal.driving import Broken, Mission, Overwritten, Promotion, Rehearsal, Try
 from orchestrator.domain.rehearsal.model import World
 from orchestrator.domain.rehearsal.nature import BY_HAND
@@ -153,10 +153,17 @@ def _as_before(now: Rehearsal, end: End) -> None:
     changed = differing(now)
     if changed:
         raise Broken(f"I4: {end}, but not as before: {changed}")
-    coming = [str(sent.order.want) for sent in now.strays
-              if own(now, sent) and sent.place == "request" and may_come(now, sent)]  # fmt: skip
+    coming = [str(sent.order.want) for sent in now.strays if now.state.claimed and _would_change(now, sent)]
     if coming:
         raise Broken(f"I4: {end}, but this may still take effect: {coming}")
+
+
+def _would_change(now: Rehearsal, sent: Try) -> bool:
+    """True where the request is past its guard, of whichever execution, and would change what this plan is about."""
+    if sent.place != "request" or not may_come(now, sent) or sent.order.want.resource not in now.plan.resources:
+        return False
+    then = now.memory.of(landed, now.world, sent)
+    return own(now, sent) or (isinstance(then, World) and then.facts() != now.world.facts())
 
 
 def differing(now: Rehearsal) -> list[str]:

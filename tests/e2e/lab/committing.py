@@ -86,7 +86,7 @@ class Committing:
                 stderr=log,
             )
 
-    def wait_until_trying(self, within: float = 20.0) -> None:
+    def wait_until_trying(self, within: float = 60.0) -> None:
         """Every stream has tried at least once."""
         deadline = time.monotonic() + within
         while not all(self.attempts(stream.source) for stream in self._streams):
@@ -106,7 +106,7 @@ class Committing:
         """The commits of this stream that were acknowledged, in order."""
         return [attempt for attempt in self.attempts(source) if attempt.acked]
 
-    def wait_for_ack(self, source: str, within: float = 10.0) -> None:
+    def wait_for_ack(self, source: str, within: float = 60.0) -> None:
         """The stream gets a commit acknowledged, now. Raises LabBroken if it does not."""
         before, deadline = len(self.acked(source)), time.monotonic() + within
         while len(self.acked(source)) == before:

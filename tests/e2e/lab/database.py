@@ -151,7 +151,7 @@ class Database:
         """The server says that it is no standby."""
         return self.ask("SELECT NOT pg_is_in_recovery()") is True
 
-    def wait_for_streaming(self, within: float = 20.0) -> None:
+    def wait_for_streaming(self, within: float = 60.0) -> None:
         """This primary has a standby that streams."""
         deadline = time.monotonic() + within
         while self.ask("SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'") == 0:

@@ -112,7 +112,7 @@ class Faults:
             send(signal.SIGSTOP, processes)
             return all(stands_still(pid) for pid in processes)
 
-        within(10.0, all_stopped, f"every process of {host} stands still")
+        within(60, all_stopped, f"every process of {host} stands still")
         self._after(not greets(machine.ip, 22), f"sshd on {host} is silent")
         return Fault(f"{host} frozen", lambda: send(signal.SIGCONT, machine.processes()))
 
@@ -121,7 +121,7 @@ class Faults:
         database = self._lab.databases[host]
         self._before(bool(database.processes()), f"PostgreSQL runs on {host}")
         send(signal.SIGKILL, database.processes())
-        within(10.0, lambda: not database.processes(), f"PostgreSQL is gone from {host}")
+        within(60, lambda: not database.processes(), f"PostgreSQL is gone from {host}")
         self._after(refuses(self._lab.address(host), 5432), f"{host} refuses SQL")
         return Fault(f"PostgreSQL on {host} killed", database.start)
 
@@ -140,7 +140,7 @@ class Faults:
 
         def join() -> None:
             lab.network.trunk(site, "up")
-            within(10.0, lambda: lab.pings(outer, inner), f"{outer} reaches {inner} again")
+            within(60, lambda: lab.pings(outer, inner), f"{outer} reaches {inner} again")
 
         return Fault(f"site {site} cut off", join)
 
@@ -167,6 +167,21 @@ class Faults:
         self._after(self._lab.pings("client", host), f"client still reaches {host}")
         return Fault(f"{host} hidden from the worker", heal)
 
+    def cut_from_worker(self, part: str, *, answers_only: bool = False) -> Fault:
+        """Nothing goes between the worker and this part of the lab, a machine, `ns1` or `bmc-pg-a`, any more; with
+        `answers_only` what the worker sends still arrives."""
+        controller = self._lab.bmcs.get(part.removeprefix("bmc-")) if part.startswith("bmc-") else None
+        address = controller.address if controller else self._lab.address(part)
+        numbering = self._lab.numbering
+        worker = numbering.bmc(1) if controller else numbering.lan(1)
+        self._before(self._lab.pings(None, address), f"the worker reaches {part}")
+        if answers_only:
+            heal = self._filter(part, "cut", f"ip daddr {worker} drop", "type filter hook output priority filter")
+        else:
+            heal = self._filter(part, "cut", f"ip saddr {worker} drop", "type filter hook prerouting priority raw")
+        self._after(not self._lab.pings(None, address), f"the worker hears nothing of {part}")
+        return Fault(f"{part} cut off from the worker", heal)
+
     def hide_sql_from_worker(self, host: str) -> Fault:
         """The worker alone gets no answer from the server; to the machine's other services it does."""
         address = self._lab.address(host)
@@ -184,7 +199,7 @@ class Faults:
         """The standby gets nothing more of the log, and does not know it. Healed, it streams again."""
         (upstream,) = (name for name in self._lab.machines if name != standby)
         primary, database = self._lab.databases[upstream], self._lab.databases[standby]
-        within(10.0, lambda: self._catches_up(upstream, standby), f"{standby} follows {upstream}")
+        within(60, lambda: self._catches_up(upstream, standby), f"{standby} follows {upstream}")
         heal = self._filter(standby, "lag", f"ip saddr {self._lab.address(upstream)} tcp sport 5432 drop")
         self._after(not self._catches_up(upstream, standby), f"{standby} stays behind {upstream}")
 

@@ -180,7 +180,7 @@ class Machine:
         become = ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups", "--reset-env"] if user else []
         return run("nsenter", f"--target={init}", "--all", "--wd=/", "--", *become, *argv, timeout=timeout)
 
-    def wait_until_up(self, within: float = 20.0) -> None:
+    def wait_until_up(self, within: float = 60.0) -> None:
         """sshd listens."""
         deadline = time.monotonic() + within
         while not self.named("sshd"):

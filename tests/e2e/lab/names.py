@@ -124,7 +124,7 @@ def lookup(server: str, name: str = RECORD, timeout: float = 1.0) -> tuple[tuple
     return tuple(sorted(item.to_text() for rrset in found for item in rrset)), found[0].ttl if found else 0
 
 
-def wait_for(server: str, addresses: Sequence[str], within: float = 20.0) -> None:
+def wait_for(server: str, addresses: Sequence[str], within: float = 60.0) -> None:
     """The server answers with exactly these addresses."""
     deadline, last = time.monotonic() + within, ""
     while time.monotonic() < deadline:

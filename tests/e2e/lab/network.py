@@ -93,8 +93,8 @@ class Claim:
     The number is held by an abstract socket: no file is left behind, and the kernel frees it with the process.
     """
 
-    def __init__(self) -> None:
-        for number in range(1, MOST_LABS):
+    def __init__(self, among: Iterable[int] = range(1, MOST_LABS)) -> None:
+        for number in among:
             held = socket.socket(socket.AF_UNIX)
             try:
                 held.bind(f"\0tideover-lab-{number}")
@@ -104,7 +104,7 @@ class Claim:
             self._held, self.numbering = held, Numbering(number)
             sweep(self.numbering)
             return
-        msg = f"all {MOST_LABS} lab numbers are taken"
+        msg = f"all lab numbers of {among} are taken"
         raise LabBroken(msg)
 
     def release(self) -> None:

@@ -15,7 +15,7 @@ from tests.e2e.lab import access, names
 from tests.e2e.lab.bmc import Bmc
 from tests.e2e.lab.database import Database
 from tests.e2e.lab.machine import Machine
-from tests.e2e.lab.network import BMC_BRIDGE, Claim, Network, answers_ping, run, site_bridge
+from tests.e2e.lab.network import BMC_BRIDGE, Claim, Network, Numbering, answers_ping, run, site_bridge
 
 HOSTS = {"pg-a": ("dc", 11), "pg-b": ("cloud", 12)}
 OTHERS = {
@@ -32,20 +32,21 @@ class Lab:
     """Two database machines in two sites, their power controllers, DNS in the control and the client site, clients.
 
     `client` is a client in a site of its own; `app-a` and `app-b` are clients beside the databases, which a partition
-    locks in with theirs. The worker of the program under test runs in the root namespace and sees all of it.
+    locks in with theirs. The worker of the program under test runs in the root namespace and sees all of it. `number`:
+    which lab it is; the first that is free where none is given.
     """
 
-    def __init__(self, template: Path) -> None:
-        self._template = template
+    def __init__(self, template: Path, number: int | None = None) -> None:
+        self._template, self._number = template, number
         self._remains = ExitStack()
         self.start_seconds = self.stop_seconds = 0.0
 
     def __enter__(self) -> Self:
         begun = time.monotonic()
-        claim = Claim()
+        claim = Claim() if self._number is None else Claim([self._number])
         self._remains.callback(claim.release)
-        self.numbering = claim.numbering
         try:
+            self.lay_out(claim.numbering)
             self._build()
         except BaseException:
             self.close()
@@ -75,33 +76,33 @@ class Lab:
 
     # ---- building
 
-    def _build(self) -> None:
-        self.directory = self.numbering.directory
-        self.directory.mkdir(mode=0o755)
-        self.network = Network(self.numbering)
-        self.network.build()
-        self.floating = self.numbering.lan(FLOATING)
-        self.name_servers = tuple(self.numbering.lan(OTHERS[name][1]) for name in ("ns1", "ns2"))
+    def lay_out(self, numbering: Numbering) -> None:
+        """Every part has its name and address; nothing exists yet."""
+        self.numbering, self.directory, self.network = numbering, numbering.directory, Network(numbering)
+        self.floating = numbering.lan(FLOATING)
+        self.name_servers = tuple(numbering.lan(OTHERS[name][1]) for name in ("ns1", "ns2"))
         self.machines = {name: self._machine(name) for name in HOSTS}
         self.databases = {name: Database(machine) for name, machine in self.machines.items()}
         self.bmcs = {name: self._bmc(name) for name in HOSTS}
-        for name, (site, host) in OTHERS.items():
-            self.network.add(name, site_bridge(site), self.numbering.lan(host))
-        access.install(self.directory, [(m.name, m.ip, m.directory) for m in self.machines.values()])
-        self._start()
 
     def _machine(self, name: str) -> Machine:
-        site, host = HOSTS[name]
-        namespace = self.network.add(name, site_bridge(site), self.numbering.lan(host))
-        address = f"{self.numbering.lan(host)}/24"
-        machine = Machine(name, namespace, address, self.directory / name)
-        machine.install()
-        return machine
+        address = f"{self.numbering.lan(HOSTS[name][1])}/24"
+        return Machine(name, self.numbering.namespace(name), address, self.directory / name)
 
     def _bmc(self, name: str) -> Bmc:
         number = HOSTS[name][1]
-        address = self.numbering.bmc(number)
-        return Bmc(self.machines[name], self.network.add(f"bmc-{name}", BMC_BRIDGE, address), address, number)
+        return Bmc(self.machines[name], self.numbering.namespace(f"bmc-{name}"), self.numbering.bmc(number), number)
+
+    def _build(self) -> None:
+        self.directory.mkdir(mode=0o755)
+        self.network.build()
+        for name, (site, host) in {**HOSTS, **OTHERS}.items():
+            self.network.add(name, site_bridge(site), self.numbering.lan(host))
+        for name, controller in self.bmcs.items():
+            self.network.add(f"bmc-{name}", BMC_BRIDGE, controller.address)
+            self.machines[name].install()
+        access.install(self.directory, [(m.name, m.ip, m.directory) for m in self.machines.values()])
+        self._start()
 
     def _start(self) -> None:
         for controller in self.bmcs.values():
