@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from orchestrator.domain.rehearsal.scenarios import ACCEPTED, LEAVES_OUT, Scenario
 from orchestrator.domain.rehearsal.search import Counterexample, Covered
@@ -15,22 +16,32 @@ _ASSUMED = (
 )
 
 
+class _Title(NamedTuple):
+    """A scenario without all that its search has remembered, which is a gigabyte and more."""
+
+    name: str
+    start: str
+
+    def __str__(self) -> str:
+        return f"{self.name}, source {self.start}"
+
+
 @dataclass
 class View:
     """Filled scenario by scenario, then printed."""
 
     runbook: str
     faults: int
-    _covered: list[tuple[Scenario, Covered]] = field(default_factory=list)
-    _broken: list[tuple[Scenario, Counterexample]] = field(default_factory=list)
+    _covered: list[tuple[_Title, Covered]] = field(default_factory=list)
+    _broken: list[tuple[_Title, Counterexample]] = field(default_factory=list)
 
     def covered(self, scenario: Scenario, covered: Covered) -> None:
         """The scenario keeps its invariants."""
-        self._covered.append((scenario, covered))
+        self._covered.append((_Title(scenario.name, scenario.start), covered))
 
     def broken(self, scenario: Scenario, counterexample: Counterexample) -> None:
         """The scenario breaks one."""
-        self._broken.append((scenario, counterexample))
+        self._broken.append((_Title(scenario.name, scenario.start), counterexample))
 
     @property
     def verdict(self) -> str:

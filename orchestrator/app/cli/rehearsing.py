@@ -33,7 +33,7 @@ def rehearse(
     runbook
         A file, or the name of a runbook in the library.
     faults
-        How many: 1 takes seconds, 2 minutes.
+        How many: 1 takes seconds, 2 minutes and a gigabyte or two.
     output
         How to print it.
     """

@@ -159,11 +159,11 @@ def _as_before(now: Rehearsal, end: End) -> None:
 
 
 def _would_change(now: Rehearsal, sent: Try) -> bool:
-    """True where the request is past its guard, of whichever execution, and would change what this plan is about."""
+    """True where the request is past its guard, of whichever execution, and would undo that all is as before."""
     if sent.place != "request" or not may_come(now, sent) or sent.order.want.resource not in now.plan.resources:
         return False
     then = now.memory.of(landed, now.world, sent)
-    return own(now, sent) or (isinstance(then, World) and then.facts() != now.world.facts())
+    return own(now, sent) or (isinstance(then, World) and bool(differing(now._replace(world=then))))
 
 
 def differing(now: Rehearsal) -> list[str]:

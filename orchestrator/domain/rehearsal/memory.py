@@ -68,23 +68,23 @@ class Memory:
         return self._answers[key]  # type: ignore[no-any-return]
 
     def _parts(self, value: Any) -> object:
-        kind, number = type(value), self.number
+        kind, numbers = type(value), self.numbers
         if value is None or isinstance(value, str | float | int):
             return (kind, value)
         if isinstance(value, BaseModel):
             shown = _FOR_PEOPLE.get(kind)
             if shown is None:
-                return (kind, *map(number, value.__dict__.values()))
-            return (kind, *[number(part) for name, part in value.__dict__.items() if name not in shown])
+                return kind, numbers(value.__dict__.values())
+            return kind, numbers([part for name, part in value.__dict__.items() if name not in shown])
         if isinstance(value, tuple | list):
-            return (kind, *map(number, value))
+            return kind, numbers(value)
         if isinstance(value, Mapping):
-            return (dict, frozenset((key, number(part)) for key, part in value.items()))
+            return dict, frozenset(zip(value, numbers(value.values()), strict=True))
         if isinstance(value, frozenset):
-            return (frozenset, frozenset(map(number, value)))
+            return frozenset, frozenset(numbers(value))
         if isinstance(value, Whole):
             return (kind, id(value))
         if is_dataclass(value):
-            return (kind, *map(number, vars(value).values()))
+            return kind, numbers(vars(value).values())
         msg = f"no rule for a {kind.__name__}"
         raise TypeError(msg)

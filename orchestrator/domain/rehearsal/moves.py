@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from orchestrator.domain.commands import Resume
 from orchestrator.domain.rehearsal import humans, nature
-from orchestrator.domain.rehearsal.attempts import FAULTS, answered, called, lost, may_come, possible, strayed
+from orchestrator.domain.rehearsal.attempts import FAULTS, answered, called, landed, lost, may_come, possible, strayed
 from orchestrator.domain.rehearsal.driving import (
     Broken,
     Flight,
@@ -86,7 +86,7 @@ def moves(now: Rehearsal, unusual: bool) -> Iterator[Move]:
 def _after_the_end(now: Rehearsal, unusual: bool) -> Iterator[Move]:
     """Whatever is late comes in the end; the next execution may begin before or after that."""
     for stray in now.strays:
-        if may_come(now, stray):
+        if may_come(now, stray) and not _idle(now, stray):
             yield Move(0, ("after the end, a lost worker goes on:", stray), strayed, (stray,))
     for mission in now.mission.then:
         yield Move(0, ("it ends", now.state.finish and now.state.finish.end, "- next:", mission), following, (mission,))
@@ -177,8 +177,18 @@ def _strays(now: Rehearsal, touched: Touched) -> Iterator[Try]:
     for stray in now.strays:
         # What a lost worker has done is heard by the journal at once, or before the group is claimed the next time.
         done = stray.place == "answer" or stray.looks > 1
-        if may_come(now, stray) and touched & (CLAIM if done else _touched(stray) - ENGINE):
+        if may_come(now, stray) and touched & (CLAIM if done else _touched(stray) - ENGINE) and not _idle(now, stray):
             yield stray
+
+
+def _idle(now: Rehearsal, stray: Try) -> bool:
+    """True for what is on its way and would change nothing now: it may as well come later, or never."""
+    return stray.adrift and now.memory.of(_no_effect, now.world, stray)
+
+
+def _no_effect(world: World, stray: Try) -> bool:
+    then = landed(world, stray)
+    return isinstance(then, str) or then.facts() == world.facts()
 
 
 # What goes wrong with what is under way

@@ -21,7 +21,7 @@ from orchestrator.domain.plan import Kind, Plan, PlanMode, ResourceSpec
 from orchestrator.domain.record import ExecutionRecord
 from orchestrator.domain.state import Condition, Perform, ReadError
 from orchestrator.domain.world import Reading, State
-from orchestrator.ports import Call, Inspected, Resource
+from orchestrator.ports import Call, Glanced, Inspected, Resource
 from orchestrator.runtime.actor import Actor, Cancelled, Closed, Mandate
 from orchestrator.runtime.adapters import Adapters
 from orchestrator.runtime.effect import never_cancelled
@@ -64,6 +64,13 @@ class StoppingResource:
         reading = self.inner.observe()
         self.reach("looked")
         return reading
+
+    def glance(self) -> Reading:
+        """Of a server that was just fenced nothing is read, and that is the look as well."""
+        try:
+            return self.inner.glance() if isinstance(self.inner, Glanced) else self.inner.observe()
+        finally:
+            self.reach("looked")
 
     def apply(self, desired: State, observed: Reading, call: Call) -> None:
         self.inner.apply(desired, observed, StoppingCall(call, self.reach))
