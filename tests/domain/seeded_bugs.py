@@ -162,30 +162,27 @@ def power_on_does_not_count_as_activating(patch: pytest.MonkeyPatch) -> None:
 # `ensure`
 
 
-def accepted_counts_as_done(patch: pytest.MonkeyPatch) -> None:
-    """What an API has accepted is not read back."""
+def _done_unread(patch: pytest.MonkeyPatch, taken: type[Accepted | InDoubt]) -> None:
+    """A request with this reply counts as done, and nothing is read back."""
     real = ensure._changing
 
     def changing(progress: Progress, reply: Any) -> Any:
-        if not isinstance(reply, Accepted):
+        if not isinstance(reply, taken):
             return real(progress, reply)
         reading = Reading(states=(progress.goal.desired,), authority="", authoritative=True, latched=True)
         return progress, Done(evidence=ensure._evidence(progress.goal, reading, reply.at, reply.at), changed=True)
 
     patch.setattr(ensure, "_changing", changing)
+
+
+def accepted_counts_as_done(patch: pytest.MonkeyPatch) -> None:
+    """What an API has accepted is not read back."""
+    _done_unread(patch, Accepted)
 
 
 def no_answer_counts_as_done(patch: pytest.MonkeyPatch) -> None:
     """A request that timed out is taken for done."""
-    real = ensure._changing
-
-    def changing(progress: Progress, reply: Any) -> Any:
-        if not isinstance(reply, InDoubt):
-            return real(progress, reply)
-        reading = Reading(states=(progress.goal.desired,), authority="", authoritative=True, latched=True)
-        return progress, Done(evidence=ensure._evidence(progress.goal, reading, reply.at, reply.at), changed=True)
-
-    patch.setattr(ensure, "_changing", changing)
+    _done_unread(patch, InDoubt)
 
 
 def no_answer_counts_as_not_sent(patch: pytest.MonkeyPatch) -> None:

@@ -200,8 +200,9 @@ def effected(now: Rehearsal, attempt: Try, after: World) -> Rehearsal:
     """The request was made. A standby that was promoted by it is the lawful primary from now on."""
     before, want = now.world, attempt.order.want
     now = now._replace(world=after, happened=(*now.happened, attempt))
-    was = before.shared.get(want.resource)
-    if was != after.shared.get(want.resource) and attempt.seen and was not in attempt.seen.states:
+    was, compares = before.shared.get(want.resource), attempt.spec.compare_and_set
+    changed_it = was != after.shared.get(want.resource)
+    if compares and changed_it and attempt.seen and was not in attempt.seen.states:
         return now._replace(happened=(*now.happened, Overwritten(want.resource)))
     if want.desired != Role(role="primary") or want.site is None:
         return now

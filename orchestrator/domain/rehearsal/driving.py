@@ -72,7 +72,7 @@ Next = Literal["look", "guard", "request", "answer"]
 
 
 class Try(NamedTuple):
-    """An attempt under way, between two calls: the next is `call`, or `outcome` says how it ended.
+    """An attempt under way, between two calls: `call` is the next, or how the attempt has ended.
 
     `accepted`: the loss in seconds that was allowed when it was handed out. `seen`: the last reading. `looks`: how many
     were made. `let_through`: when its guard let it through. `adrift`: nobody works at it any more, but its request is
@@ -116,7 +116,7 @@ class Promotion(NamedTuple):
 
 
 class Overwritten(NamedTuple):
-    """A request took effect on a shared resource that was no longer what it was based on."""
+    """A request took effect on a shared resource that compares, and was no longer what the request was based on."""
 
     resource: str
 
@@ -215,8 +215,11 @@ def following(now: Rehearsal, mission: Mission) -> Rehearsal:
 
 
 def _stray_since(stray: Try, by: float) -> Try:
-    let_through = stray.let_through + by if stray.let_through is not None else None
-    return stray._replace(let_through=let_through)
+    def later(at: float | None) -> float | None:
+        return at + by if at is not None else None
+
+    progress = stray.progress.model_copy(update={"requested_at": later(stray.progress.requested_at)})
+    return stray._replace(let_through=later(stray.let_through), progress=progress)
 
 
 def _journal_since(journal: GroupRecord, by: float) -> GroupRecord:
@@ -295,11 +298,11 @@ def _begun(now: Rehearsal, action: Action) -> Rehearsal:
     step = step_of(action)
     if step and any(step_of(flight) == step for flight in now.flights):
         raise Broken(f"{step} is begun while it runs")
-    flight: Flight = (
-        action if not isinstance(action, Perform) else now.memory.of(_tried, now.mission, now.state, action)
-    )
+    flight: Flight
     if isinstance(action, Perform):
-        now = _promised(now, action)
+        now, flight = _promised(now, action), now.memory.of(_tried, now.mission, now.state, action)
+    else:
+        flight = action
     if not isinstance(action, Claim):
         now = told(now, _announced, action, now.world.clock)
     return now._replace(flights=(*now.flights, flight))

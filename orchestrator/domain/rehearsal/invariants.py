@@ -32,7 +32,7 @@ def judge(now: Rehearsal) -> None:
                 _request(now, happened)
             case Promotion():
                 _promotion(happened)
-            case Overwritten(resource=resource) if now.plan.resources[resource].compare_and_set:
+            case Overwritten(resource=resource):
                 raise Broken(f"I5: {resource} was changed by a request that was based on what is no longer so")
     if now.state.finish:
         _end(now)

@@ -102,7 +102,7 @@ def _usual(now: Rehearsal) -> tuple[Move, Touched]:
     state = now.state
     if now.flights:
         flight = now.flights[0]
-        return Move(0, (flight, "goes well"), _flown, (flight,)), _touched(flight)
+        return Move(0, (flight, "goes well"), _flown, (flight,)), _touched(now, flight)
     approval = now.memory.of(humans.approval, now.mission, state)
     if approval is not None:
         return Move(0, ("approved, max_loss", approval.max_loss), humans.said, (approval,)), ENGINE
@@ -117,15 +117,15 @@ def _usual(now: Rehearsal) -> tuple[Move, Touched]:
     raise Broken("nothing is under way, no timer runs, and it has not ended")
 
 
-def _touched(flight: Flight) -> Touched:
+def _touched(now: Rehearsal, flight: Flight) -> Touched:
     """What the flight's next call depends on."""
     match flight:
-        case Check():
-            return ENGINE | SERVERS | MACHINES
+        case Check(step=step):
+            return ENGINE | SERVERS | MACHINES | frozenset(now.plan.step(step).looks_at)
         case Claim():
             return ENGINE | JOURNAL | CLAIM
-        case LookFor():
-            return ENGINE | SERVERS | MACHINES | JOURNAL
+        case LookFor(resource=resource):
+            return ENGINE | SERVERS | MACHINES | JOURNAL | {resource}
     spec, place = flight.spec, flight.place
     if place in ("guard", "answer"):
         return JOURNAL if place == "guard" else JOURNAL | ENGINE
@@ -177,7 +177,11 @@ def _strays(now: Rehearsal, touched: Touched) -> Iterator[Try]:
     for stray in now.strays:
         # What a lost worker has done is heard by the journal at once, or before the group is claimed the next time.
         done = stray.place == "answer" or stray.looks > 1
-        if may_come(now, stray) and touched & (CLAIM if done else _touched(stray) - ENGINE) and not _idle(now, stray):
+        if (
+            may_come(now, stray)
+            and touched & (CLAIM if done else _touched(now, stray) - ENGINE)
+            and not _idle(now, stray)
+        ):
             yield stray
 
 
