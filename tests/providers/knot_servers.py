@@ -35,6 +35,7 @@ server:
     listen: {address}@{port}
     udp-workers: 1
     tcp-workers: 1
+    tcp-idle-timeout: 60
     background-workers: 1
 log:
   - target: stderr

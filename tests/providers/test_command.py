@@ -71,7 +71,7 @@ class Pool:
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
     def resource(self, secret: dict[str, str] | None = None, **settings: Any) -> CommandHolder:
-        given = {**self.argv, "directory": self.directory, "timeout": "1s", **settings}
+        given = {**self.argv, "directory": self.directory, "timeout": "30s", **settings}
         return CommandHolder(
             Binding(
                 resource="pool",
@@ -84,11 +84,11 @@ class Pool:
             )
         )
 
-    def telling(self, script: str) -> CommandHolder:
-        return self.resource(observe=["sh", "-c", script])
+    def telling(self, script: str, **settings: Any) -> CommandHolder:
+        return self.resource(observe=["sh", "-c", script], **settings)
 
-    def setting(self, script: str) -> CommandHolder:
-        return self.resource(apply=["sh", "-c", script])
+    def setting(self, script: str, **settings: Any) -> CommandHolder:
+        return self.resource(apply=["sh", "-c", script], **settings)
 
 
 @pytest.fixture
@@ -119,10 +119,12 @@ class PoolHarness:
     def _stuck(self) -> Iterator[None]:
         mark = self._pool.directory / "stuck"
         mark.touch()
+        patient, self.resource = self.resource, self._pool.resource(timeout="1s")
         try:
             yield
         finally:
             mark.unlink()
+            self.resource = patient
 
 
 class TestHolder(ResourceContract):
@@ -177,8 +179,8 @@ class TestObserve:
     def test_a_program_that_hangs_is_killed_with_its_children(self, pool: Pool) -> None:
         began = time.monotonic()
         with pytest.raises(Doubtful, match=r"killed after 1\.0 s"):
-            pool.telling("sleep 600 & echo $! > child; wait").observe()
-        assert time.monotonic() - began < 4
+            pool.telling("sleep 600 & echo $! > child; wait", timeout="1s").observe()
+        assert time.monotonic() - began < 20
         status = Path("/proc", (pool.directory / "child").read_text().strip(), "status")
         deadline = time.monotonic() + 10  # the kernel takes its time on a busy machine
         while (alive := status.exists() and "State:\tZ" not in status.read_text()) and time.monotonic() < deadline:
@@ -203,7 +205,7 @@ class TestApply:
     def test_any_failure_is_doubtful_and_reading_decides(self, pool: Pool, script: str) -> None:
         resource = pool.setting(script)
         with pytest.raises(Doubtful) as caught:
-            resource.apply(B, resource.observe(), RecordedCall())
+            resource.apply(B, resource.observe(), RecordedCall(remaining=2.0 if "sleep" in script else 30.0))
         assert not caught.value.surely_not_done
         assert resource.observe().satisfies(Holder(site=pool.held()))
 
@@ -260,7 +262,7 @@ class TestSecrets:
     )
     def test_a_secret_that_is_printed_is_not_shown(self, pool: Pool, script: str) -> None:
         with pytest.raises(ProviderError) as caught:
-            pool.telling(script).observe()
+            pool.telling(script, timeout="2s").observe()
         assert TOKEN not in repr(caught.value)
         assert "[token]" in str(caught.value)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,7 @@ def machine(agent: str, options: dict[str, str], secret: dict[str, str], **place
 
 
 def ipmilan(world: IpmiMachine, **place: Any) -> Machine:
-    given: dict[str, Any] = {"status_timeout": "2s", "timeout": "10s", **place}
+    given: dict[str, Any] = {"status_timeout": "20s", "timeout": "20s", **place}
     return machine("fence_ipmilan", world.options, {"username": USER, "password": PASSWORD}, **given)
 
 
@@ -80,8 +80,14 @@ class IpmiHarness:
     def picture(self) -> object:
         return self._world.alive(), self._world.requests()
 
-    def cut(self) -> AbstractContextManager[None]:
-        return self._world.silent()
+    @contextmanager
+    def cut(self) -> Iterator[None]:
+        with self._world.silent():
+            patient, self.resource = self.resource, ipmilan(self._world, status_timeout="2s")
+            try:
+                yield
+            finally:
+                self.resource = patient
 
 
 class TestPowerOff(OverEtcd, ResourceContract):
@@ -169,7 +175,8 @@ class Folder:
 
     def machine(self, fault: str = "", **place: Any) -> Machine:
         options = {"folder": str(self.path), "plug": "7", "fault": fault}
-        given: dict[str, Any] = {"timeout": "1s", "status_timeout": "1s", **place}
+        patience = "3s" if "hang" in fault else "30s"
+        given: dict[str, Any] = {"timeout": patience, "status_timeout": "30s", **place}
         return machine(AGENT, options, {"token": TOKEN}, **given)
 
     @property
@@ -182,7 +189,7 @@ class Folder:
 
     def child_is_gone(self) -> bool:
         status = Path("/proc", (self.path / "child").read_text(), "status")
-        deadline = time.monotonic() + 2
+        deadline = time.monotonic() + 10
         while time.monotonic() < deadline:
             if not status.exists() or "\nState:\tZ" in status.read_text():
                 return True
@@ -236,7 +243,7 @@ class TestAFailedSwitchProvesNothing:
         began = time.monotonic()
         with pytest.raises(Doubtful, match="killed when its time was up"):
             resource.apply(OFF, resource.observe(), RecordedCall())
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 20
         assert folder.child_is_gone()
         assert resource.observe().satisfies(ON)
 
@@ -245,7 +252,7 @@ class TestAFailedSwitchProvesNothing:
         began = time.monotonic()
         with pytest.raises(Doubtful):
             resource.apply(OFF, resource.observe(), RecordedCall(remaining=1.0))
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 20
 
     def test_a_refusing_guard_starts_no_agent(self, folder: Folder) -> None:
         resource = folder.machine()
@@ -258,7 +265,7 @@ class TestAFailedSwitchProvesNothing:
 class TestAStatusThatIsNone:
     def test_a_hanging_status_is_unreachable(self, folder: Folder) -> None:
         with pytest.raises(Unreachable, match="no status in time"):
-            folder.machine("status hangs").observe()
+            folder.machine("status hangs", status_timeout="3s").observe()
         assert folder.child_is_gone()
 
     @pytest.mark.parametrize("fault", ["interpreter fails", "bad arguments", "contradiction"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -62,7 +62,7 @@ def record(port: int, secret: dict[str, str] = SECRET, places: dict[str, DnsPlac
         "primary": PRIMARY,
         "authorities": [PRIMARY, SECONDARY],
         "port": port,
-        "timeout": "1s",
+        "timeout": "30s",
         **settings,
     }
     return Record(
@@ -139,8 +139,14 @@ class RecordHarness:
         self._world.primary.change("CNAME")
         self._world.primary.change("A", "10.9.9.9")
 
-    def cut(self) -> AbstractContextManager[None]:
-        return self._world.primary.silent()
+    @contextmanager
+    def cut(self) -> Iterator[None]:
+        with self._world.primary.silent():
+            patient, self.resource = self.resource, self._world.record(timeout="1s")
+            try:
+                yield
+            finally:
+                self.resource = patient
 
 
 class TestAddress(OverEtcd, ComparedAndSet, ResourceContract):
@@ -238,12 +244,12 @@ class TestALostAnswer:
             settle(resource, a(AT_B))
 
     def test_a_frozen_server_is_doubtful_in_time_and_may_act_later(self, world: World) -> None:
-        resource = world.record()
+        resource = world.record(timeout="2s")
         seen = resource.observe()
         began = time.monotonic()
         with world.primary.silent(), pytest.raises(Doubtful, match="did not answer in time"):
             resource.apply(a(AT_B), seen, RecordedCall())
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 20
         settle(resource, a(AT_B))  # it was in the server's queue: what "lost" means
 
     def test_an_answer_without_signature_is_not_believed(self, world: World) -> None:
@@ -293,8 +299,8 @@ class TestTheAuthorities:
     def test_a_frozen_secondary_costs_one_timeout_only(self, pair: Pair) -> None:
         with pair.secondary.silent():
             began = time.monotonic()
-            reading = pair.record().observe()
-        assert time.monotonic() - began < 3
+            reading = pair.record(timeout="5s").observe()
+        assert time.monotonic() - began < 9
         assert reading.satisfies(a(AT_A))
         assert "127.0.0.2 did not answer in time" in reading.warnings[0]
 
