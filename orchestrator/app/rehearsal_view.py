@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
-from orchestrator.domain.rehearsal.scenarios import ACCEPTED, LEAVES_OUT, Scenario
+from orchestrator.app.rehearsed import Rehearsed
+from orchestrator.domain.rehearsal.scenarios import ACCEPTED, LEAVES_OUT
 from orchestrator.domain.rehearsal.search import Counterexample, Covered
 
 _ASSUMED = (
@@ -16,32 +16,26 @@ _ASSUMED = (
 )
 
 
-class _Title(NamedTuple):
-    """A scenario without all that its search has remembered, which is a gigabyte and more."""
-
-    name: str
-    start: str
-
-    def __str__(self) -> str:
-        return f"{self.name}, source {self.start}"
-
-
 @dataclass
 class View:
     """Filled scenario by scenario, then printed."""
 
     runbook: str
     faults: int
-    _covered: list[tuple[_Title, Covered]] = field(default_factory=list)
-    _broken: list[tuple[_Title, Counterexample]] = field(default_factory=list)
+    _covered: list[tuple[Rehearsed, Covered]] = field(default_factory=list)
+    _broken: list[tuple[Rehearsed, Counterexample]] = field(default_factory=list)
 
-    def covered(self, scenario: Scenario, covered: Covered) -> None:
-        """The scenario keeps its invariants."""
-        self._covered.append((_Title(scenario.name, scenario.start), covered))
+    def add(self, scenario: Rehearsed) -> None:
+        """One more that was searched."""
+        if isinstance(scenario.found, Counterexample):
+            self._broken.append((scenario, scenario.found))
+        else:
+            self._covered.append((scenario, scenario.found))
 
-    def broken(self, scenario: Scenario, counterexample: Counterexample) -> None:
-        """The scenario breaks one."""
-        self._broken.append((_Title(scenario.name, scenario.start), counterexample))
+    @property
+    def broken(self) -> bool:
+        """True where a scenario breaks an invariant."""
+        return bool(self._broken)
 
     @property
     def verdict(self) -> str:
@@ -66,7 +60,7 @@ class View:
         parts = [f"### {self.verdict}", "", "| first execution | source | calls | states | schedules | ends |",
                  "|---|---|---:|---:|---:|---|"]  # fmt: skip
         for scenario, c in self._covered:
-            parts.append(f"| {scenario.name} | {scenario.start} | {c.calls:,} | {c.states:,} | {c.schedules:,} "
+            parts.append(f"| {scenario.execution} | {scenario.source} | {c.calls:,} | {c.states:,} | {c.schedules:,} "
                          f"| {_ends(c.ends)} |")  # fmt: skip
         for scenario, found in self._broken:
             parts += ["", f"**{scenario}: {found.broken}** ({_faults(found.faults)})", ""]
@@ -76,8 +70,8 @@ class View:
 
     def json(self) -> str:
         """For a program."""
-        covered = [{"execution": s.name, "source": s.start, **vars(c)} for s, c in self._covered]
-        broken = [{"execution": s.name, "source": s.start, "broken": c.broken, "faults": c.faults,
+        covered = [{"execution": s.execution, "source": s.source, **vars(c)} for s, c in self._covered]
+        broken = [{"execution": s.execution, "source": s.source, "broken": c.broken, "faults": c.faults,
                    "story": c.story} for s, c in self._broken]  # fmt: skip
         said = {"runbook": self.runbook, "faults": self.faults, "verdict": self.verdict, "leaves_out": LEAVES_OUT}
         return json.dumps({**said, "covered": covered, "broken": broken}, indent=2)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from orchestrator.domain.checks import current_loss
+from orchestrator.domain.checks import current_loss, unfenced
 from orchestrator.domain.ledger import conflict
-from orchestrator.domain.plan import Plan, Step
+from orchestrator.domain.plan import Plan, Step, Want
 from orchestrator.domain.state import ExecutionState, Status
+from orchestrator.domain.twins import replaced, started_elsewhere
 from orchestrator.domain.world import Evidence, Reading, ReplicatesFrom, Role, Strength, share_no_controller
 
 
@@ -39,11 +40,29 @@ def sufficient(step: Step, evidence: Evidence) -> str | None:
     return None
 
 
-def closed(plan: Plan, state: ExecutionState, promote: Step) -> str | None:
-    """Why the promotion must not be requested now.
+def closed(plan: Plan, state: ExecutionState, step: Step) -> str | None:
+    """Why the step must not be begun now; None where it may.
 
-    None where every other possible writer is proven cut off and what would be lost is known.
+    Nothing acts at a site while something at the other may still come up by a request that was in doubt when this
+    execution began, even if that has been answered since: its effect may be younger than the fence (I1, I2). A
+    promotion waits besides until every other possible writer is proven cut off and what would be lost is known.
     """
+    if step.kind == "promote" and (unproven := _unproven(plan, state)):
+        return unproven
+    if step.kind == "start" and step.component in unfenced(plan):
+        # Again: between the check and the claim a worker that was thought lost may have promoted or started it.
+        found = replaced(plan, state, step.component)
+        if found:
+            return f"{step.component} at {step.site} {found}"
+    return next((why for want in step.wants if (why := conflict(state.record, want))), None)
+
+
+def no_return(plan: Plan, state: ExecutionState, want: Want) -> str | None:
+    """Why undo must not ask for this now; None where it may. As `closed`: what was in doubt may have come since."""
+    return conflict(state.record, want) or started_elsewhere(plan, state, want)
+
+
+def _unproven(plan: Plan, state: ExecutionState) -> str | None:
     for step in plan.of_kind("fence", "stop"):
         record = state.steps[step.id]
         if record.status is not Status.DONE or record.evidence is None:
@@ -57,7 +76,7 @@ def closed(plan: Plan, state: ExecutionState, promote: Step) -> str | None:
     for step in plan.of_kind("recheck"):
         if state.steps[step.id].status is not Status.DONE:
             return f"{step.id} is not done: {plan.source} may still accept commits (I2)"
-    return conflict(state.record, promote.wants[0])
+    return None
 
 
 def veto(plan: Plan, state: ExecutionState, step: Step, reading: Reading) -> str | None:

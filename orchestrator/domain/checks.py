@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from typing import Literal
 
 from orchestrator.domain.base import Frozen
-from orchestrator.domain.ledger import conflict, promotion_issued
+from orchestrator.domain.ledger import conflict
 from orchestrator.domain.loss import NOTHING_LOST, Loss, measure
 from orchestrator.domain.plan import Plan
 from orchestrator.domain.state import ExecutionState
+from orchestrator.domain.twins import replaced
 from orchestrator.domain.world import Reading, ReplicatesFrom, Role, Strength, share_no_controller
 
 
@@ -31,14 +32,21 @@ def judge(plan: Plan, state: ExecutionState) -> tuple[CheckFinding, ...]:
     for component in writers(plan):
         found += _roles(plan, state, component)
         found += _ledger(plan, state, component)
-    if plan.mode == "unfence":
-        found += _replaced(plan, state)
+    for component in unfenced(plan):
+        why = replaced(plan, state, component)
+        found += (_blocks(component, plan.target, why),) if why else ()
     return tuple(sorted(found, key=lambda f: f.level != "blocks"))
 
 
 def writers(plan: Plan) -> tuple[str, ...]:
     """The components with one writer that this plan promotes or rebuilds."""
     return tuple(dict.fromkeys(s.component for s in plan.of_kind("promote", "rebuild") if s.component))
+
+
+def unfenced(plan: Plan) -> tuple[str, ...]:
+    """The components whose machines an unfence powers on."""
+    starts = plan.of_kind("start") if plan.mode == "unfence" else ()
+    return tuple(dict.fromkeys(step.component for step in starts if step.component))
 
 
 def promoted_before(state: ExecutionState, component: str, site: str) -> bool:
@@ -191,19 +199,6 @@ def _ledger(plan: Plan, state: ExecutionState, component: str) -> Iterator[Check
         blocked = conflict(state.record, step.wants[0]) if step.component == component else None
         if blocked:
             yield _blocks(component, plan.target, f"{blocked}: look at it with `tideover doctor`")
-
-
-def _replaced(plan: Plan, state: ExecutionState) -> Iterator[CheckFinding]:
-    """An old primary whose successor has served, or may have, is not unfenced: it is rebuilt (I9)."""
-    way_out = f"rebuild it with `tideover failback {plan.group} --reprotect-only`"
-    promoted = promotion_issued(state.record)
-    for component in dict.fromkeys(step.component for step in plan.of_kind("start") if step.component):
-        holder = state.record.holders.get(component, plan.target)
-        if holder != plan.target:
-            yield _blocks(component, plan.target, f"was replaced by {holder}, which has served since: {way_out}")
-        elif promoted and promoted.want.component == component and promoted.want.site != plan.target:
-            text = f"may have been replaced: {promoted.want} was requested by {promoted.attempt}: look at it, and"
-            yield _blocks(component, plan.target, f"{text} {way_out}")
 
 
 def _blocks(component: str, site: str | None, text: str) -> CheckFinding:

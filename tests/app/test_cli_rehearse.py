@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +16,8 @@ from orchestrator.app.cli.application import run
 from orchestrator.app.cli.exits import ExitCode
 from orchestrator.domain import barrier
 from orchestrator.domain.rehearsal import humans
+from orchestrator.domain.rehearsal.search import Counterexample
+from tests.etcd import within
 
 RUNBOOKS = Path(__file__).parents[2] / "runbooks"
 DEMO = str(RUNBOOKS / "demo.yaml")
@@ -42,7 +49,7 @@ def test_what_breaks_is_told_as_the_shortest_story(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(barrier, "sufficient", lambda *_: None)  # any evidence of a fence will do
-    assert run(["rehearse", DEMO]) is ExitCode.FINDINGS
+    assert run(["rehearse", DEMO, "--jobs", "1"]) is ExitCode.FINDINGS
     told = capsys.readouterr().out
     assert told.startswith("demo: BROKEN in ")
     assert "scenarios, by 1 fault\n" in told
@@ -53,6 +60,39 @@ def test_what_breaks_is_told_as_the_shortest_story(
     assert len(unusual) == 1
     assert "reads it back, but not " in unusual[0]
     assert len(story) < 20
+
+
+def test_several_processes_find_what_one_finds(capsys: pytest.CaptureFixture[str]) -> None:
+    told = []
+    for jobs in ("1", "3"):
+        assert run(["rehearse", DEMO, "--faults", "0", "--output", "json", "--jobs", jobs]) is ExitCode.DONE
+        told.append(capsys.readouterr().out)
+    assert told[0] == told[1]
+
+
+def test_what_breaks_comes_whole_out_of_another_process() -> None:
+    found = pickle.loads(pickle.dumps(Counterexample("I2: no fence", ("one", "! two"), 1)))  # noqa: S301  our own
+    assert (found.broken, found.story, found.faults) == ("I2: no fence", ("one", "! two"), 1)
+    assert str(found) == "I2: no fence\none\n! two"
+
+
+def searches(pid: int) -> list[int]:
+    """The processes that search for it."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
+
+
+def test_a_search_that_is_killed_is_told_with_the_way_out() -> None:
+    """As by the kernel, when memory runs out."""
+    command = [sys.executable, "-m", "orchestrator.app.cli", "rehearse", DEMO, "--faults", "3", "--jobs", "2"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as rehearsing:
+        within(60, lambda: bool(searches(rehearsing.pid)), "a search runs")
+        os.kill(searches(rehearsing.pid)[0], signal.SIGKILL)
+        _, told = rehearsing.communicate(timeout=120)
+    assert rehearsing.returncode == ExitCode.NOT_READY
+    assert "a search was killed" in told
+    assert "take fewer --jobs" in told
+    assert "Traceback" not in told
 
 
 def test_a_number_of_faults_that_makes_no_sense_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
@@ -72,7 +112,7 @@ def test_a_runbook_whose_failover_never_succeeds_is_not_told_to_hold(
 ) -> None:
     """Nothing breaks where nothing happens, and that must not look like success."""
     monkeypatch.setattr(humans, "approval", lambda *_: None)  # nobody approves
-    assert run(["rehearse", DEMO, "--faults", "0"]) is ExitCode.FINDINGS
+    assert run(["rehearse", DEMO, "--faults", "0", "--jobs", "1"]) is ExitCode.FINDINGS
     told = capsys.readouterr().out
     assert told.startswith("demo: BROKEN in 4 of 5 scenarios, by 0 faults")
     assert "without any fault it does not succeed: REFUSED: nobody approved in time" in told

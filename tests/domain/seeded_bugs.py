@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from orchestrator.domain import admission, barrier, ensure, ledger
+from orchestrator.domain import admission, barrier, ensure, ledger, twins
 from orchestrator.domain.engine import actions, advance, steps, undoing
-from orchestrator.domain.ensure import Accepted, InDoubt, Progress
+from orchestrator.domain.ensure import Accepted, InDoubt, Progress, Saw
 from orchestrator.domain.ledger import GroupRecord
 from orchestrator.domain.outcome import Done, Failed, Outcome, Unknown
 from orchestrator.domain.plan import Plan, Want
@@ -239,6 +239,17 @@ def nothing_is_compared_before_it_is_set(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(model, "_set", lambda world, spec, desired, _: real(world, spec, desired, None))
 
 
+def a_stale_reading_back_counts(patch: pytest.MonkeyPatch) -> None:
+    """What is read back may have been read before it was asked for."""
+    real = ensure._reading_back
+
+    def reading_back(progress: Progress, reply: Any) -> Any:
+        seen = reply.model_copy(update={"began": progress.requested_at}) if isinstance(reply, Saw) else reply
+        return real(progress, seen)
+
+    patch.setattr(ensure, "_reading_back", reading_back)
+
+
 # The ledger
 
 
@@ -284,6 +295,11 @@ def a_release_in_doubt_is_ignored(patch: pytest.MonkeyPatch) -> None:
     _everywhere(patch, "conflict", nothing, ledger, barrier)
 
 
+def a_doubt_that_was_answered_since_is_none(patch: pytest.MonkeyPatch) -> None:
+    """Only the journal is asked what is in doubt, and not what was when the execution began."""
+    patch.setattr(barrier, "conflict", nothing)
+
+
 def a_promotion_in_doubt_binds_its_own_component_only(patch: pytest.MonkeyPatch) -> None:
     """What acts beside a database is switched on while the other site's promotion may still take effect."""
     real = ledger.conflict
@@ -311,12 +327,22 @@ def the_guard_lets_an_old_epoch_through(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ledger, "enter", enter)
 
 
+def an_unfence_starts_a_machine_beside_its_twin(patch: pytest.MonkeyPatch) -> None:
+    """Only databases are looked up before something is unfenced."""
+    patch.setattr(twins, "_twin_acts", nothing)
+
+
 # Undo
 
 
 def an_abort_undoes_after_the_promotion(patch: pytest.MonkeyPatch) -> None:
     """A human may abort at any time, and then everything is put back."""
     patch.setattr(ledger, "no_way_back", nothing)
+
+
+def undo_starts_a_machine_beside_its_twin(patch: pytest.MonkeyPatch) -> None:
+    """What an execution before this one has started is no matter of undo."""
+    patch.setattr(barrier, "started_elsewhere", nothing)
 
 
 def what_was_not_confirmed_is_not_undone(patch: pytest.MonkeyPatch) -> None:

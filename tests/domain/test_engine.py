@@ -88,12 +88,17 @@ def pair() -> Runbook:
     return runbooks.runbook(runbooks.PAIR)
 
 
+def machine() -> Runbook:
+    return runbooks.runbook(runbooks.MACHINE)
+
+
 def strong() -> Runbook:
     return runbooks.runbook(runbooks.STRONG)
 
 
 MOVED = frozenset({"forced SUCCEEDED", "forced REFUSED", "forced ABORTED_SAFE", "forced NEEDS_HUMAN"})
 SWITCHED = frozenset({"planned SUCCEEDED", "planned REFUSED", "planned ROLLED_BACK", "planned ABORTED_SAFE"})
+MACHINE_MOVED = MOVED | {"forced ROLLED_BACK"}
 TRY_THEN_UNDO = ("retry", "abort")
 
 NO_WAY_OUT = frozenset({"forced NEEDS_HUMAN"})
@@ -126,6 +131,9 @@ def scenarios() -> list[Scenario]:
         Scenario("shop planned", shop, (PLANNED,), healthy, undo, switched),
         Scenario("pair forced, source dead", pair, (FORCED,), dead, undo, moved),
         Scenario("pair planned", pair, (PLANNED,), healthy, undo, switched, small=True),
+        Scenario("machine forced", machine, (FORCED, FORCED), healthy, undo, MACHINE_MOVED),
+        Scenario("machine there and back", machine, there_and_back, dead, undo, succeeded),
+        Scenario("machine planned, then unfenced", machine, (PLANNED, UNFENCE), healthy, undo, switched, small=True),
         Scenario("strong forced, source healthy", strong, (FORCED, REBUILD), healthy, undo, moved),
         Scenario("strong forced, source cut off", strong, (FORCED, UNFENCE), partitioned, undo, moved),
     ]
@@ -137,6 +145,7 @@ def test_no_single_fault_breaks_an_invariant(scenario: Scenario) -> None:
     assert scenario.ends <= set(tally.ends), "a search that never meets an end does not look at it"
 
 
+@pytest.mark.timeout(1800)  # the largest takes eight minutes
 @pytest.mark.parametrize(
     "scenario", [s for s in scenarios() if ALL_PAIRS or s.small], ids=lambda s: s.name.replace(" ", "-")
 )

@@ -6,17 +6,43 @@ The search goes through all schedules with fewer faults first, so the number is 
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from orchestrator.domain.plan import PlanMode
+from orchestrator.domain.rehearsal.model import World
 from orchestrator.domain.rehearsal.search import Counterexample
+from orchestrator.domain.runbook import Runbook
+from orchestrator.domain.world import Power
 from tests.domain import runbooks, seeded_bugs
 from tests.domain.seeded_bugs import Sabotage
-from tests.domain.test_engine import BACK, FORCED, PLANNED, REBUILD, Scenario, dead, healthy, scenarios
+from tests.domain.test_engine import (
+    BACK,
+    FORCED,
+    PLANNED,
+    REBUILD,
+    UNFENCE,
+    Scenario,
+    dead,
+    healthy,
+    partitioned,
+    scenarios,
+)
 
 ABORT = ("abort",)
+
+
+def bare() -> Runbook:
+    return runbooks.runbook(runbooks.BARE)
+
+
+def just_started(world: World) -> World:
+    """The source is cut off, and a stale reading shows its machine as off."""
+    return replace(
+        partitioned(world), earlier={f"{name}@left": Power(power="off") for name, site in world.power if site == "left"}
+    )
 
 
 def _small(name: str, text: str, *missions: tuple[PlanMode, str, str | None]) -> Scenario:
@@ -26,6 +52,10 @@ def _small(name: str, text: str, *missions: tuple[PlanMode, str, str | None]) ->
 SMALL = (
     _small("bare, forced twice", runbooks.BARE, FORCED, FORCED),
     _small("machine, forced", runbooks.MACHINE, FORCED),
+    _small("machine, forced twice", runbooks.MACHINE, FORCED, FORCED),
+    _small("machine, unfenced", runbooks.MACHINE, FORCED, UNFENCE),
+    _small("machine, there and back", runbooks.MACHINE, FORCED, REBUILD, BACK),
+    Scenario("bare, just started and cut off", bare, (FORCED,), just_started, ABORT, frozenset()),
     Scenario("demo planned, aborted", runbooks.demo, (PLANNED, FORCED), healthy, ABORT, frozenset()),
     Scenario("demo back again", runbooks.demo, (FORCED, REBUILD, BACK), dead, ("retry", "abort"), frozenset()),
 )
@@ -39,6 +69,7 @@ FOUND: list[tuple[Sabotage, str, int]] = [
     (seeded_bugs.a_step_is_started_while_it_runs, "shop forced, source cut off", 0),
     (seeded_bugs.clients_are_moved_before_the_promotion_is_seen, FORCED_ALIVE, 0),
     (seeded_bugs.the_old_primary_is_started_before_it_is_isolated, "demo back again", 0),
+    (seeded_bugs.an_unfence_starts_a_machine_beside_its_twin, "machine, unfenced", 0),
     (seeded_bugs.barrier_is_always_open, FORCED_ALIVE, 1),
     (seeded_bugs.any_evidence_will_do, FORCED_ALIVE, 1),
     (seeded_bugs.unlatched_will_do, FORCED_ALIVE, 1),
@@ -59,8 +90,6 @@ FOUND: list[tuple[Sabotage, str, int]] = [
     (seeded_bugs.what_was_not_confirmed_is_not_undone, "demo planned", 1),
     (seeded_bugs.the_guard_lets_an_old_epoch_through, "demo back again", 1),
     (seeded_bugs.rolled_back_with_a_doubt, "demo planned, aborted", 1),
-    (seeded_bugs.rollback_after_the_promotion_was_issued, "demo planned, aborted", 1),
-    (seeded_bugs.an_abort_undoes_after_the_promotion, "demo planned, aborted", 1),
     (seeded_bugs.power_on_does_not_count_as_activating, "demo planned, aborted", 1),
     (seeded_bugs.the_measured_loss_is_ignored, "demo forced, source cut off", 1),
     (seeded_bugs.safety_steps_can_be_skipped, "demo forced, humans skip", 1),
@@ -70,9 +99,14 @@ FOUND: list[tuple[Sabotage, str, int]] = [
     (seeded_bugs.nothing_is_compared_before_it_is_set, "demo back again", 1),
     (seeded_bugs.a_release_in_doubt_is_ignored, "demo back again", 1),
     (seeded_bugs.undo_switches_everything_on, "demo back again", 1),
+    (seeded_bugs.a_doubt_that_was_answered_since_is_none, "machine, there and back", 1),
     (seeded_bugs.doubts_are_forgotten_at_the_end, "bare, forced twice", 2),
     (seeded_bugs.a_fence_takes_the_fast_path, "bare, forced twice", 2),
     (seeded_bugs.undo_takes_the_fast_path, "machine, forced", 2),
+    (seeded_bugs.rollback_after_the_promotion_was_issued, "demo planned, aborted", 2),
+    (seeded_bugs.an_abort_undoes_after_the_promotion, "demo planned, aborted", 2),
+    (seeded_bugs.undo_starts_a_machine_beside_its_twin, "machine, forced twice", 2),
+    (seeded_bugs.a_stale_reading_back_counts, "bare, just started and cut off", 2),
 ]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Annotated
 
 from cyclopts import Parameter, validators
@@ -11,7 +10,6 @@ from orchestrator.app.cli.exits import ExitCode
 from orchestrator.app.cli.flags import NO_FLAGS, Flags
 from orchestrator.app.cli.review import valid_runbook
 from orchestrator.app.cli.terminal import Output, data, say
-from orchestrator.app.registry import catalog
 
 
 def rehearse(
@@ -19,6 +17,7 @@ def rehearse(
     /,
     *,
     faults: Annotated[int, Parameter(validator=validators.Number(gte=0, lte=4))] = 1,
+    jobs: Annotated[int, Parameter(validator=validators.Number(gte=1))] | None = None,
     output: Output = "text",
     flags: Flags = NO_FLAGS,
 ) -> ExitCode:
@@ -33,24 +32,19 @@ def rehearse(
     runbook
         A file, or the name of a runbook in the library.
     faults
-        How many: 1 takes seconds, 2 minutes and a gigabyte or two.
+        How many: 1 takes seconds, 2 minutes and up to two gigabytes for each job.
+    jobs
+        How many searches at the same time; without it as many as there are cores.
     output
         How to print it.
     """
     from orchestrator.app.rehearsal_view import View
-    from orchestrator.domain.rehearsal.scenarios import scenarios
-    from orchestrator.domain.rehearsal.search import Counterexample
+    from orchestrator.app.rehearsed import cores, rehearsed
 
     found = valid_runbook(runbook, flags, undone="rehearsed")
     view = View(found.runbook, faults)
-    broken = False
-    for scenario in scenarios(found, catalog()):
-        began = time.perf_counter()
-        try:
-            view.covered(scenario, scenario.search(faults).run())
-        except Counterexample as counterexample:
-            broken = True
-            view.broken(scenario, counterexample)
-        say(f"{scenario}: {time.perf_counter() - began:.1f} s")
+    for scenario in rehearsed(found, faults, jobs or cores()):
+        view.add(scenario)
+        say(f"{scenario}: {scenario.seconds:.1f} s")
     data({"json": view.json, "markdown": view.markdown, "text": view.text}[output]())
-    return ExitCode.FINDINGS if broken else ExitCode.DONE
+    return ExitCode.FINDINGS if view.broken else ExitCode.DONE

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.domain import ledger
-from orchestrator.domain.barrier import closed, contradicted, fenced_at
+from orchestrator.domain.barrier import closed, contradicted, fenced_at, no_return
 from orchestrator.domain.checks import current_loss, judge
 from orchestrator.domain.engine import undoing
 from orchestrator.domain.engine.steps import moved, next_try, ready, running, satisfied, startable, stuck
@@ -91,7 +91,7 @@ def _automatic(plan: Plan, state: ExecutionState) -> ExecutionState:
 def _stuck(plan: Plan, state: ExecutionState) -> ExecutionState:
     """Nothing runs: go on, or roll back, or wait for a human."""
     failed = [step for step in plan.steps if stuck(state.steps[step.id])]
-    blocked = [(s, why) for s in ready(plan, state) if s.kind == "promote" and (why := closed(plan, state, s))]
+    blocked = [(s, why) for s in ready(plan, state) if (why := closed(plan, state, s))]
     if state.paused or state.waiting or not (failed or blocked):
         return state
     if startable(plan, state):
@@ -141,6 +141,9 @@ def _undoing(plan: Plan, state: ExecutionState) -> ExecutionState:
     if failed:
         said = "; ".join(f"{resource}: {record.said}" for resource, record in failed)
         return finished(plan, state, End.NEEDS_HUMAN, f"{why}; the rollback stopped: {said}")
+    going_back = undoing.next_undo(state)
+    if going_back and (unsafe := no_return(plan, state, going_back.want)):
+        return finished(plan, state, End.NEEDS_HUMAN, f"{why}; the rollback stopped: {unsafe}")
     done = [r for r, record in state.undone.items() if record.status is Status.DONE]
     if len(done) < len(state.undos):
         return state

@@ -101,7 +101,7 @@ def startable(plan: Plan, state: ExecutionState) -> tuple[Step, ...]:
     before_promotion = promotion_issued(state.record) is None
     if before_promotion and any(step.kind in SAFETY and stuck(state.steps[step.id]) for step in plan.steps):
         return ()
-    return tuple(step for step in ready(plan, state) if step.kind != "promote" or closed(plan, state, step) is None)
+    return tuple(step for step in ready(plan, state) if closed(plan, state, step) is None)
 
 
 def running(state: ExecutionState) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 
 from orchestrator.domain.engine import fold
@@ -48,6 +49,11 @@ def _world(world: World, all_lawful: Mapping[str, str]) -> str | None:
             return f"I1: {component} is writable at {sorted(writable)}"
         if not writable <= {lawful}:
             return f"I9: {component} is writable at {sorted(writable)}, but {lawful} was promoted"
+    acting = Counter(component for (component, site), power in world.power.items()
+                     if power == "on" and (component, site) not in world.servers)  # fmt: skip
+    for component, sites in acting.items():
+        if sites > 1:
+            return f"I1: {component} acts at {sites} sites"
     nowhere = [name for name, state in world.shared.items() if state == Holder(site=None)]
     return f"I10: clients of {nowhere} are pointed to nothing" if nowhere else None
 
@@ -69,8 +75,11 @@ def _request(now: Rehearsal, sent: Try) -> None:
     want = sent.order.want
     if sent.order.attempt.undo:
         return
+    starting = [step for step in sent.mission.plan.of_kind("start") if step.id == sent.order.attempt.step]
     if want.desired == Role(role="primary"):
         _promotion_is_due(now, sent)
+    elif starting and sent.mission.plan.mode in MOVES:
+        _start_is_due(now, sent)
     if isinstance(want.desired, Records) and own(now, sent) and now.plan.target not in now.past.disturbed:
         served = all(now.plan.target in now.world.writable(component) for component in now.past.lawful)
         if not served:
@@ -97,6 +106,14 @@ def _promotion_is_due(now: Rehearsal, sent: Try) -> None:
         strong = evidence.strength >= step.needs_strength and evidence.reading.latched
         if not strong and len(evidence.attested_by) < 2:
             raise Broken(f"I2: {want} is sent with weak evidence of {step.id}")
+
+
+def _start_is_due(now: Rehearsal, sent: Try) -> None:
+    """I2: what acts by itself is started only when its twin at the other site is cut off, in truth."""
+    want = sent.order.want
+    for step in sent.mission.plan.of_kind("fence", "stop"):
+        if step.component == want.component and step.site and not _cut_off(now.world, want.component, step.site):
+            raise Broken(f"I2: {want} is sent while {want.component} at {step.site} is not cut off")
 
 
 def _cut_off(world: World, component: str, site: str) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from orchestrator.domain.commands import Resume
+from orchestrator.domain.ensure import Change
 from orchestrator.domain.rehearsal import humans, nature
 from orchestrator.domain.rehearsal.attempts import FAULTS, answered, called, landed, lost, may_come, possible, strayed
 from orchestrator.domain.rehearsal.driving import (
@@ -177,12 +178,14 @@ def _strays(now: Rehearsal, touched: Touched) -> Iterator[Try]:
     for stray in now.strays:
         # What a lost worker has done is heard by the journal at once, or before the group is claimed the next time.
         done = stray.place == "answer" or stray.looks > 1
-        if (
-            may_come(now, stray)
-            and touched & (CLAIM if done else _touched(now, stray) - ENGINE)
-            and not _idle(now, stray)
-        ):
+        if may_come(now, stray) and touched & (CLAIM if done else _to_touch(now, stray)) and not _idle(now, stray):
             yield stray
+
+
+def _to_touch(now: Rehearsal, stray: Try) -> Touched:
+    """What any of the stray's calls up to its request depends on: each is only on the way to the next."""
+    request = _touched(now, stray._replace(call=Change(), let_through=0.0))
+    return request if stray.place == "request" else request | JOURNAL
 
 
 def _idle(now: Rehearsal, stray: Try) -> bool:

@@ -35,7 +35,7 @@ class Counterexample(Exception):
     which begins with an exclamation mark in the story."""
 
     def __init__(self, broken: str, story: tuple[str, ...], faults: int) -> None:
-        super().__init__(broken)
+        super().__init__(broken, story, faults)
         self.broken, self.story, self.faults = broken, story, faults
 
     def __str__(self) -> str:

@@ -113,16 +113,17 @@ def plans() -> dict[LegName, Plan]:
 
 
 def injections(plan: Plan) -> tuple[Injection, ...]:
-    """Every (step, moment, fault) of the plan. Only what has a provider can lose the connection to it."""
+    """Every (step, moment, fault) of the plan. Only what has a provider can lose the connection to it; what looks once
+    more at a machine that was fenced has lost it by then."""
     stops = [(PLAN, moment) for moment in RECORDING]
     stops += [(step.id, moment) for step in plan.steps for moment in moments(step)]
     stops += [(CLOSE, moment) for moment in RECORDING]
-    own = {PLAN, CLOSE, *(step.id for step in plan.of_kind("approve"))}
+    unconnected = {PLAN, CLOSE, *(step.id for step in plan.of_kind("approve", "recheck"))}
     return tuple(
         Injection(step, moment, fault)
         for step, moment in stops
         for fault in FAULTS
-        if fault != "provider-cut" or step not in own
+        if fault != "provider-cut" or step not in unconnected
     )
 
 

@@ -1,0 +1,69 @@
+"""Every scenario of a runbook searched, several at once in processes of their own: Python runs on one core."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from typing import NamedTuple
+
+from orchestrator.app.registry import catalog
+from orchestrator.domain.errors import TideoverError
+from orchestrator.domain.rehearsal.scenarios import scenarios
+from orchestrator.domain.rehearsal.search import Counterexample, Covered
+from orchestrator.domain.runbook import Runbook
+
+
+class SearchKilled(TideoverError):
+    """A search ended without an answer; the text says what to do."""
+
+
+class Rehearsed(NamedTuple):
+    """A scenario, what came of it, and how many seconds that took."""
+
+    execution: str
+    source: str
+    found: Covered | Counterexample
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"{self.execution}, source {self.source}"
+
+
+def rehearsed(runbook: Runbook, faults: int, jobs: int) -> Iterator[Rehearsed]:
+    """Every scenario in turn, with up to `jobs` of them searched at the same time. Raises SearchKilled."""
+    count = sum(1 for _ in scenarios(runbook, catalog()))
+    if jobs == 1:
+        yield from (_searched(runbook, number, faults) for number in range(count))
+        return
+    # Started anew, not forked: a child would begin with all that its parent has in memory, locks included.
+    with ProcessPoolExecutor(min(jobs, count), get_context("spawn")) as processes:
+        begun = [processes.submit(_searched, runbook, number, faults) for number in range(count)]
+        try:
+            yield from (each.result() for each in begun)
+        except BrokenProcessPool:
+            msg = (
+                "a search was killed, most likely because memory ran out: take fewer --jobs, fewer --faults, "
+                "or a machine with more memory; nothing was found out"
+            )
+            raise SearchKilled(msg) from None
+
+
+def cores() -> int:
+    """How many searches this process may run at the same time without one slowing another."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _searched(runbook: Runbook, number: int, faults: int) -> Rehearsed:
+    scenario = list(scenarios(runbook, catalog()))[number]
+    began = time.perf_counter()
+    found: Covered | Counterexample
+    try:
+        found = scenario.search(faults).run()
+    except Counterexample as counterexample:
+        found = counterexample
+        found.__cause__ = found.__context__ = found.__traceback__ = None  # it holds all that the search remembered
+    return Rehearsed(scenario.name, scenario.start, found, time.perf_counter() - began)

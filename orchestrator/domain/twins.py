@@ -1,0 +1,64 @@
+"""What acts at one site must not act at the other: nothing is switched on beside what has replaced it (I1, I9)."""
+
+from __future__ import annotations
+
+from orchestrator.domain.ledger import Request, promotion_issued
+from orchestrator.domain.plan import Plan, Want
+from orchestrator.domain.state import ExecutionState
+from orchestrator.domain.world import Power
+
+
+def replaced(plan: Plan, state: ExecutionState, component: str) -> str | None:
+    """Why an unfence must not power on the component's machine; None where it was surely never replaced.
+
+    A database goes by the ledger: it is rebuilt, even where its successor is down by now. A machine that acts by itself
+    goes by what was asked for last and by what is read: where nothing tells that its twin is off, it may be on.
+    """
+    rebuild = f"rebuild it with `tideover failback {plan.group} --reprotect-only`"
+    holder = state.record.holders.get(component, plan.target)
+    if holder != plan.target:
+        return f"was replaced by {holder}, which has served since: {rebuild}"
+    promoted = promotion_issued(state.record)
+    if promoted and promoted.want.component == component and promoted.want.site != plan.target:
+        return f"may have been replaced: {promoted.want} was requested by {promoted.attempt}: look at it, and {rebuild}"
+    return _twin_acts(plan, state, component) if _acts_by_itself(plan, component) else None
+
+
+def started_elsewhere(plan: Plan, state: ExecutionState, want: Want) -> str | None:
+    """Why undo must not switch on a machine that acts by itself; None where nothing speaks against it.
+
+    It is the twin's start that speaks against it, unless that was taken back since. What acted before this execution is
+    no matter of it: undo restores what was.
+    """
+    if not want.activates or not _acts_by_itself(plan, want.component):
+        return None
+    last = _last_asked(state, want.component, other_than=want.site)
+    if last is None or not last.want.activates:
+        return None
+    return f"{want.component} was started at {last.want.site} by {last.attempt}, and must not act twice"
+
+
+def _twin_acts(plan: Plan, state: ExecutionState, component: str) -> str | None:
+    site, last = plan.source, _last_asked(state, component, other_than=plan.target)
+    specs = [spec for spec in plan.resources.values() if spec.component == component and spec.site == site]
+    read = [state.found[spec.id].state("power") for spec in specs if spec.id in state.found]
+    way_out = f"move the service with `tideover run {plan.group} --to {plan.target} --mode planned`, or switch that off"
+    if Power(power="on") in read:
+        return f"is on at {site}, and must not act twice: {way_out}"
+    if last and last.want.activates:
+        return f"was started at {site} by {last.attempt}, and must not act twice: {way_out}"
+    if not read and not last:
+        return f"may be on at {site}, where its machine cannot be read: {way_out}"
+    return None
+
+
+def _acts_by_itself(plan: Plan, component: str) -> bool:
+    """True for a machine without a server in it that would decide whether it may act: only its power tells."""
+    own = [spec.id for spec in plan.resources.values() if spec.component == component and spec.site is not None]
+    return bool(own) and all(":" in name for name in own)
+
+
+def _last_asked(state: ExecutionState, component: str, other_than: str | None) -> Request | None:
+    """The last request for it elsewhere, by this execution or one that did not come to its end."""
+    asked = (r for r in state.record.issued if r.want.component == component and r.want.site not in (None, other_than))
+    return max(asked, key=lambda request: (request.attempt.epoch, request.attempt.n), default=None)

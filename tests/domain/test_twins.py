@@ -1,0 +1,86 @@
+"""What acts at one site is not switched on at the other, whatever was read or asked for before (I1, I9)."""
+
+from __future__ import annotations
+
+import pytest
+
+from orchestrator.domain.engine import start
+from orchestrator.domain.ledger import Attempt, Execution, GroupRecord, Request
+from orchestrator.domain.plan import Want
+from orchestrator.domain.state import ExecutionState
+from orchestrator.domain.twins import replaced, started_elsewhere
+from orchestrator.domain.world import Power, Reading
+from tests.domain import runbooks
+
+MACHINE, DEMO = runbooks.runbook(runbooks.MACHINE), runbooks.demo()
+LEFT, RIGHT = "app@left:fence_agents", "app@right:fence_agents"
+ON, OFF = Power(power="on"), Power(power="off")
+UNFENCE = runbooks.planned(MACHINE, "unfence", "left")
+
+
+def _wanted(resource: str, power: Power) -> Want:
+    return Want(resource=resource, component="app", site="left" if resource == LEFT else "right", desired=power)
+
+
+def _asked(n: int, resource: str, power: Power) -> Request:
+    attempt = Attempt(epoch=1, step="app.start", method=0, n=n)
+    return Request(attempt=attempt, want=_wanted(resource, power), before=None, at=float(n))
+
+
+def _state(read: dict[str, Power], *asked: Request) -> ExecutionState:
+    execution = Execution(id="e2", who="ann", plan=UNFENCE.digest, mode="unfence", target="left", since=2.0)
+    state = start(UNFENCE, execution, GroupRecord(group=UNFENCE.group, epoch=1, issued=asked))
+    return state.model_copy(update={"found": {n: Reading(states=(p,), authority=n) for n, p in read.items()}})
+
+
+@pytest.mark.parametrize(
+    ("state", "why"),
+    [
+        pytest.param(_state({RIGHT: ON, LEFT: OFF}), "is on at right, and must not act twice", id="read on"),
+        pytest.param(_state({LEFT: OFF}), "may be on at right, where its machine cannot be read", id="not read"),
+        pytest.param(
+            _state({RIGHT: OFF}, _asked(2, RIGHT, ON)), "was started at right by 1/2 app.start", id="started since"
+        ),
+        pytest.param(
+            _state({RIGHT: ON}, _asked(1, RIGHT, ON), _asked(2, RIGHT, OFF)), "is on at right", id="on against the word"
+        ),
+    ],
+)
+def test_a_machine_is_not_unfenced_beside_a_twin_that_may_act(state: ExecutionState, why: str) -> None:
+    found = replaced(UNFENCE, state, "app")
+    assert found is not None
+    assert why in found
+    assert "move the service with `tideover run machine --to left --mode planned`, or switch that off" in found
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        pytest.param(_state({RIGHT: OFF}), id="read off"),
+        pytest.param(_state({}, _asked(1, RIGHT, ON), _asked(2, RIGHT, OFF)), id="taken back, and not read"),
+        pytest.param(_state({RIGHT: OFF}, _asked(1, LEFT, OFF)), id="only its own fence"),
+    ],
+)
+def test_a_machine_whose_twin_is_off_is_unfenced(state: ExecutionState) -> None:
+    assert replaced(UNFENCE, state, "app") is None
+
+
+def test_undo_does_not_switch_on_what_an_earlier_execution_has_started_elsewhere() -> None:
+    back = _wanted(LEFT, ON)
+    state = _state({}, _asked(1, LEFT, OFF), _asked(2, RIGHT, ON))
+    assert (
+        started_elsewhere(UNFENCE, state, back) == "app was started at right by 1/2 app.start, and must not act twice"
+    )
+    assert started_elsewhere(UNFENCE, state, _wanted(LEFT, OFF)) is None
+    assert started_elsewhere(UNFENCE, _state({}, _asked(1, LEFT, OFF)), back) is None
+    taken_back = (_asked(2, RIGHT, ON), _asked(3, RIGHT, OFF))
+    assert started_elsewhere(UNFENCE, _state({RIGHT: ON}, *taken_back), back) is None, "it was so before"
+
+
+def test_a_databases_machine_may_be_on_at_both_sites() -> None:
+    plan = runbooks.planned(DEMO, "unfence", "left")
+    machine = next(want for step in plan.of_kind("start") for want in step.wants)
+    execution = Execution(id="e2", who="ann", plan=plan.digest, mode="unfence", target="left", since=2.0)
+    state = start(plan, execution, GroupRecord(group=plan.group))
+    assert replaced(plan, state, "db") is None
+    assert started_elsewhere(plan, state, machine) is None
