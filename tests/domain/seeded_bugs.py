@@ -374,6 +374,12 @@ def rolled_back_with_a_doubt(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(advance, "finished", finished)
 
 
+def what_may_still_come_is_not_told(patch: pytest.MonkeyPatch) -> None:
+    """SUCCEEDED, and not a word of a request that may still take it back."""
+    real = advance._success
+    patch.setattr(advance, "_success", lambda p, s: real(p, s).partition(";")[0])
+
+
 # The plan
 
 

@@ -99,6 +99,7 @@ FOUND: list[tuple[Sabotage, str, int]] = [
     (seeded_bugs.nothing_is_compared_before_it_is_set, "demo back again", 1),
     (seeded_bugs.a_release_in_doubt_is_ignored, "demo back again", 1),
     (seeded_bugs.undo_switches_everything_on, "demo back again", 1),
+    (seeded_bugs.what_may_still_come_is_not_told, "demo back again", 1),
     (seeded_bugs.a_doubt_that_was_answered_since_is_none, "machine, there and back", 1),
     (seeded_bugs.doubts_are_forgotten_at_the_end, "bare, forced twice", 2),
     (seeded_bugs.a_fence_takes_the_fast_path, "bare, forced twice", 2),

@@ -167,8 +167,8 @@ def _success(plan: Plan, state: ExecutionState) -> str:
         "reprotect": f"{plan.target} is a standby of {plan.source} again",
         "unfence": f"the fence at {plan.target} is lifted",
     }.get(plan.mode, f"{plan.group} is served at {plan.target}")
-    wanted = [want for step in plan.steps for want in step.wants]
-    opposite = [str(doubt.want) for doubt in state.record.doubts if doubt.want not in wanted]
+    last = {want.resource: want for step in plan.steps for want in step.wants}
+    opposite = [str(doubt.want) for doubt in state.record.doubts if doubt.want != last.get(doubt.want.resource)]
     return f"{said}; but what was requested before may still take effect: {'; '.join(opposite)}" if opposite else said
 
 

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 
 from orchestrator.domain.engine import fold
 from orchestrator.domain.ledger import GroupRecord
-from orchestrator.domain.plan import SAFETY
+from orchestrator.domain.plan import SAFETY, Step
 from orchestrator.domain.rehearsal.attempts import landed, may_come, own
 from orchestrator.domain.rehearsal.driving import Broken, Mission, Overwritten, Promotion, Rehearsal, Try
 from orchestrator.domain.rehearsal.model import World
 from orchestrator.domain.rehearsal.nature import BY_HAND
 from orchestrator.domain.state import End, ExecutionState, Status
-from orchestrator.domain.world import Holder, Records, Role
+from orchestrator.domain.world import Holder, Power, Records, ReplicatesFrom, Role
 
 MOVES = ("planned", "forced")
 
@@ -150,6 +150,11 @@ def _nothing_follows(now: Rehearsal) -> None:
 
 def _succeeded(now: Rehearsal) -> None:
     plan = now.plan
+    told = now.state.finish.why if now.state.finish else ""
+    for step in () if "may still take effect" in told else plan.of_kind("start", "rebuild"):
+        done = now.state.steps[step.id].status is Status.DONE and step.site not in now.past.disturbed
+        if done and not _reached(now.world, step):
+            raise Broken(f"I4: SUCCEEDED, but not so: {step.wants[0]}")
     if plan.mode not in MOVES:
         return
     for component, lawful in now.past.lawful.items():
@@ -160,10 +165,20 @@ def _succeeded(now: Rehearsal) -> None:
     for step in plan.of_kind("switch"):
         skipped = now.state.steps[step.id].status is Status.SKIPPED
         resource = step.wants[0].resource
-        told = resource in now.past.disturbed and resource in (now.state.finish.why if now.state.finish else "")
+        said = resource in now.past.disturbed and resource in told
         by_hand = now.world.shared[resource] == BY_HAND
-        if not (skipped or told or by_hand) and now.world.shared[resource] != step.wants[0].desired:
+        if not (skipped or said or by_hand) and now.world.shared[resource] != step.wants[0].desired:
             raise Broken(f"I10: SUCCEEDED, but {step.id} points elsewhere")
+
+
+def _reached(world: World, step: Step) -> bool:
+    """True where what the step wants of a machine or a standby is the case."""
+    want = step.wants[0]
+    assert want.site is not None  # noqa: S101 -- only asked of what a site has for itself
+    if isinstance(want.desired, Power):
+        return world.power[want.component, want.site] == want.desired.power
+    server = world.servers[want.component, want.site]
+    return server.role == "standby" and ReplicatesFrom(site=server.upstream or "") == want.desired
 
 
 def _as_before(now: Rehearsal, end: End) -> None:
