@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from orchestrator.domain import ledger
-from orchestrator.domain.barrier import accepted_loss, fenced_at
+from orchestrator.domain.barrier import accepted_loss, closed, fenced_at
 from orchestrator.domain.checks import current_loss, judge
 from orchestrator.domain.commands import (
     Abort,
@@ -62,10 +62,11 @@ def admitted(plan: Plan, state: ExecutionState) -> dict[str, str]:
             f'lets it change the world: {{"by": "you",{accepting} "to": "{plan.target}", "plan": "{plan.hash}"}}'
         )
     for step in state.waiting.steps if state.waiting else ():
-        found.setdefault("retry", f'tries again: {{"by": "you", "step": "{step}"}}')
+        if stuck(state.steps[step]):
+            found.setdefault("retry", f'tries again: {{"by": "you", "step": "{step}"}}')
         if plan.step(step).kind not in SAFETY:
             found.setdefault("skip", f'goes on without it: {{"by": "you", "step": "{step}", "reason": "..."}}')
-        if plan.step(step).kind in ATTESTABLE:
+        if plan.step(step).kind in ATTESTABLE and stuck(state.steps[step]):
             found.setdefault("attest", f'two people vouch for it: {{"by": "you", "step": "{step}", "reason": "..."}}')
     if _abort(state) is None:
         found["abort"] = "undoes what was done and ends" if state.claimed else "ends; nothing was changed"
@@ -130,6 +131,10 @@ def _about_a_step(plan: Plan, state: ExecutionState, command: Retry | Skip | Att
     if isinstance(command, Skip) and step.kind in SAFETY:
         way_out = ": attest it, retry, or abort" if step.kind in ATTESTABLE else ": retry, or abort"
         return f"{step.id} cannot be skipped: a skipped {step.kind} proves nothing (I2){way_out}"
+    held_back = state.waiting is not None and step.id in state.waiting.steps
+    if held_back and not stuck(record):
+        why = None if isinstance(command, Skip) else closed(plan, state, step)
+        return why and f"{why}: escalate, and start again once that was answered or is too late to come"
     if not stuck(record):
         return f"{step.id} is {record.status}: only a step that has failed or is unknown can be dealt with"
     return None

@@ -20,10 +20,14 @@ from orchestrator.domain.commands import (
     Retry,
     Skip,
 )
-from orchestrator.domain.engine import fold
+from orchestrator.domain.engine import fold, start
+from orchestrator.domain.engine.advance import advance
+from orchestrator.domain.ledger import Attempt, Execution, GroupRecord, Request
 from orchestrator.domain.plan import SAFETY, Plan
 from orchestrator.domain.rehearsal.driving import Rehearsal, Try, driven, folded
-from orchestrator.domain.state import ExecutionState, Human, Status
+from orchestrator.domain.state import ExecutionState, Human, Status, StepRecord
+from orchestrator.domain.world import Evidence, Power, Reading, Strength
+from tests.domain import runbooks
 from tests.domain.on_the_way import going_on, states_on_the_way
 from tests.domain.test_engine import Scenario, scenarios
 
@@ -254,3 +258,30 @@ def test_pause_and_resume_follow_each_other() -> None:
 def test_before_anything_was_begun_there_is_nothing_to_hand_over() -> None:
     assert why(fresh(), Escalate(by="ann")) == "nothing was begun yet: use abort"
     assert why(claimed_and_running(), Escalate(by="ann")) is None
+
+
+def held_back() -> tuple[Plan, ExecutionState]:
+    """The machine's start waits for an earlier execution's undo, which may still switch on the one at the source."""
+    plan = runbooks.planned(runbooks.runbook(runbooks.MACHINE), "forced", "right")
+    fence = plan.step("app.fence").wants[0]
+    on = fence.model_copy(update={"desired": Power(power="on")})
+    late = Request(attempt=Attempt(epoch=1, step="app.fence", method=0, n=2, undo=True), want=on, before=None, at=1.0)
+    execution = Execution(id="e2", who="ann", plan=plan.digest, mode="forced", target="right", since=2.0)
+    state = start(plan, execution, GroupRecord(group=plan.group, epoch=2, doubts=(late,), execution=execution))
+    reading = Reading(states=(Power(power="off"),), authority="bmc", authoritative=True, latched=True)
+    off = Evidence(resource=fence.resource, state=fence.desired, reading=reading, strength=Strength.F2, read_at=3.0,
+                   requested_at=2.5)  # fmt: skip
+    done = {step.id: StepRecord(status=Status.DONE, evidence=off) for step in plan.of_kind("check", "approve", "fence")}
+    return plan, advance(plan, state.model_copy(update={"claimed": True, "steps": {**state.steps, **done}}))
+
+
+def test_a_step_that_is_held_back_can_be_skipped_and_a_retry_says_what_to_do() -> None:
+    plan, state = held_back()
+    assert state.waiting is not None
+    assert state.waiting.steps == ("app.start",)
+    assert set(admitted(plan, state)) == {"skip", "abort", "escalate", "pause"}
+    assert refusal(plan, state, Skip(by="ann", step="app.start", reason="not needed")) is None
+    told = refusal(plan, state, Retry(by="ann", step="app.start"))
+    assert told is not None
+    assert "power on was requested by 1/2 app.fence and may still take effect" in told
+    assert told.endswith("escalate, and start again once that was answered or is too late to come")
