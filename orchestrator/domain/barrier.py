@@ -34,7 +34,8 @@ def sufficient(step: Step, evidence: Evidence) -> str | None:
         if step.needs_strength is Strength.F3:
             said = f"{evidence.authorities} reads it off (F{evidence.strength:d})"
             return f"{said}, and F3 needs two that share no controller"
-        return f"evidence is only F{evidence.strength:d}, F{step.needs_strength:d} is needed"
+        said = "; ".join(f"{what}: {text}" for what, text in evidence.reading.facts.items())
+        return f"evidence is only F{evidence.strength:d}, F{step.needs_strength:d} is needed" + (said and f" ({said})")
     if step.needs_latch and not evidence.reading.latched:
         return "it is not latched: it could come back writable by itself"
     return None

@@ -241,8 +241,10 @@ class _Builder:
             self._start(name, self.target, (*barrier, *needed), f"start {name} at {self.target}")
         elif f"{name}.switch" in moved:
             after = (f"{name}.switch", *self._past(barrier, needed))
+            # In a planned move the old host lives: the address has left it only where it could be asked (I10).
+            strength = Strength.F2 if self.mode == "planned" else Strength.F0
             self._add("announce", name, self.target, after, f"announce {name} at {self.target} again",
-                      wants=self.steps[f"{name}.switch"].wants)  # fmt: skip
+                      wants=self.steps[f"{name}.switch"].wants, needs_strength=strength)  # fmt: skip
         else:
             self._switch(name, self._past(barrier, needed))
 

@@ -62,6 +62,10 @@ class Operator(Protocol):
         """The command was taken, or refused with this reason."""
 
 
+class Left(Exception):
+    """The person at the terminal has left the execution as it is."""
+
+
 @dataclass
 class Driver:
     """One execution in this process. `gone`: the holder of whom a human has said that it runs no more."""
@@ -76,6 +80,7 @@ class Driver:
     _begun: set[str] = field(default_factory=set, init=False)
     _stop: threading.Event = field(default_factory=threading.Event, init=False)
     _running: set[Future[None]] = field(default_factory=set, init=False)
+    _leaving: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         self.state = self.kept.as_record(None).state()
@@ -90,8 +95,13 @@ class Driver:
         """The line will be taken as a command. May be called from any thread."""
         self._inbox.put(line)
 
+    def leave(self) -> None:
+        """`run` raises Left where nothing is half begun or half kept. May be called from a signal's handler."""
+        self._leaving = True
+        self._inbox.put("")
+
     def run(self) -> Closed:
-        """The execution driven to its end, and what is left of it. Raises TakenOver.
+        """The execution driven to its end, and what is left of it. Raises TakenOver, and Left.
 
         Where the process was killed before: what it had begun and not answered counts as lost, and is looked at anew.
         """
@@ -111,6 +121,8 @@ class Driver:
             self.operator.show(self.plan, self.state)
             for item in self._next():
                 self._take(item)
+            if self._leaving and not self.state.finish:
+                raise Left
         self.operator.show(self.plan, self.state)
 
     def _pick_up(self) -> None:

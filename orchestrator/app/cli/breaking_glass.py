@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated
 
 from cyclopts import Group, Parameter
 
-from orchestrator.app.break_glass.driver import Driver
+from orchestrator.app.break_glass.driver import Driver, Left
 from orchestrator.app.break_glass.kept import Kept
 from orchestrator.app.break_glass.lost_journal import stands
 from orchestrator.app.break_glass.opening import Opened, Order, again, opened
@@ -140,13 +143,33 @@ def broken_glass(
     driver = Driver(actor, found.kept, terminal, found.gone)
     threading.Thread(target=_listen, args=(driver, terminal), daemon=True).start()
     try:
-        closed = driver.run()
-    except KeyboardInterrupt:
+        with _interrupts(driver.leave):
+            closed = driver.run()
+    except Left:
         say("")
         say("stopping: what was sent is waited for")
         driver.stop()
         raise Stopped(*_left(driver, found)) from None
     return _concluded(driver, closed, terminal, output)
+
+
+@contextmanager
+def _interrupts(leave: Callable[[], None]) -> Iterator[None]:
+    """While inside, the first Ctrl-C asks to leave: an exception could strike between a request and the note of it.
+
+    The second one is Python's own.
+    """
+
+    def asked(*_: object) -> None:
+        signal.signal(signal.SIGINT, before)
+        leave()
+
+    before = signal.getsignal(signal.SIGINT)
+    signal.signal(signal.SIGINT, asked)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _someone_types(plan: Plan) -> None:

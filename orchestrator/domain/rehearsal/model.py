@@ -194,7 +194,9 @@ def observe(world: World, spec: ResourceSpec) -> Reading:
         served = all(spec.site in world.writable(component) for component, _ in world.servers)
         return Reading(states=(Running(running=served),), authority=spec.id)
     if spec.site is None:
-        return Reading(states=(world.shared[spec.id],), authority=spec.id)
+        # Whether it has left a host is known of those that can be asked; a name is asked of its own servers.
+        whole = spec.compare_and_set or not world.cut
+        return Reading(states=(world.shared[spec.id],), authority=spec.id, authoritative=whole)
     if is_machine(spec):
         if spec.site in world.dark:
             raise Unreachable(f"{spec.id} does not answer")
