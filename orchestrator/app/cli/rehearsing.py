@@ -32,7 +32,7 @@ def rehearse(
     runbook
         A file, or the name of a runbook in the library.
     faults
-        How many: 1 takes seconds, 2 minutes and up to two gigabytes for each job.
+        How many: 1 takes seconds, 2 minutes and two gigabytes for each job, or far more with many components.
     jobs
         How many searches at the same time; without it as many as there are cores.
     output
