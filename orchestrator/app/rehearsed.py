@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from typing import NamedTuple
 
 from orchestrator.app.registry import catalog
@@ -40,16 +41,21 @@ def rehearsed(runbook: Runbook, faults: int, jobs: int) -> Iterator[Rehearsed]:
         yield from (_searched(runbook, number, faults) for number in range(count))
         return
     # Started anew, not forked: a child would begin with all that its parent has in memory, locks included.
-    with ProcessPoolExecutor(min(jobs, count), get_context("spawn")) as processes:
+    # Ctrl-C ends a child without a word: the one who tells of it is the parent.
+    silent = (signal.SIGINT, signal.SIG_DFL)
+    with ProcessPoolExecutor(min(jobs, count), get_context("spawn"), signal.signal, silent) as processes:
         begun = [processes.submit(_searched, runbook, number, faults) for number in range(count)]
         try:
             yield from (each.result() for each in begun)
         except BrokenProcessPool:
             msg = (
                 "a search was killed, most likely because memory ran out: take fewer --jobs, fewer --faults, "
-                "or a machine with more memory; nothing was found out"
+                "or a machine with more memory; no verdict can be given"
             )
             raise SearchKilled(msg) from None
+        finally:  # whoever leaves early waits for no search
+            for child in active_children():
+                child.terminate()
 
 
 def cores() -> int:

@@ -134,7 +134,7 @@ def _about_a_step(plan: Plan, state: ExecutionState, command: Retry | Skip | Att
     held_back = state.waiting is not None and step.id in state.waiting.steps
     if held_back and not stuck(record):
         why = None if isinstance(command, Skip) else closed(plan, state, step)
-        return why and f"{why}: escalate, and start again once that was answered or is too late to come"
+        return why and f"{why}: escalate, and start again once that is no longer so"
     if not stuck(record):
         return f"{step.id} is {record.status}: only a step that has failed or is unknown can be dealt with"
     return None

@@ -8,6 +8,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -86,13 +87,28 @@ def test_a_search_that_is_killed_is_told_with_the_way_out() -> None:
     """As by the kernel, when memory runs out."""
     command = [sys.executable, "-m", "orchestrator.app.cli", "rehearse", DEMO, "--faults", "3", "--jobs", "2"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as rehearsing:
-        within(60, lambda: bool(searches(rehearsing.pid)), "a search runs")
+        within(60, lambda: len(searches(rehearsing.pid)) == 2, "the searches run")
         os.kill(searches(rehearsing.pid)[0], signal.SIGKILL)
         _, told = rehearsing.communicate(timeout=120)
     assert rehearsing.returncode == ExitCode.NOT_READY
     assert "a search was killed" in told
     assert "take fewer --jobs" in told
     assert "Traceback" not in told
+
+
+@pytest.mark.parametrize("to_all", [True, False], ids=["typed at a terminal", "sent to it alone"])
+def test_ctrl_c_ends_it_and_every_search_in_one_line(to_all: bool) -> None:
+    command = [sys.executable, "-m", "orchestrator.app.cli", "rehearse", DEMO, "--faults", "3", "--jobs", "2"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as rehearsing:
+        within(60, lambda: len(searches(rehearsing.pid)) == 2, "the searches run")
+        time.sleep(2)  # until they have loaded what they need, and search
+        begun = searches(rehearsing.pid)
+        (os.killpg if to_all else os.kill)(rehearsing.pid, signal.SIGINT)
+        _, told = rehearsing.communicate(timeout=60)
+    assert rehearsing.returncode == ExitCode.ABORTED
+    assert told.splitlines()[-1] == "tideover: interrupted"
+    assert "Traceback" not in told
+    within(10, lambda: not any(Path(f"/proc/{pid}").exists() for pid in begun), "no search is left")
 
 
 def test_a_number_of_faults_that_makes_no_sense_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -284,4 +284,4 @@ def test_a_step_that_is_held_back_can_be_skipped_and_a_retry_says_what_to_do() -
     told = refusal(plan, state, Retry(by="ann", step="app.start"))
     assert told is not None
     assert "power on was requested by 1/2 app.fence and may still take effect" in told
-    assert told.endswith("escalate, and start again once that was answered or is too late to come")
+    assert told.endswith("escalate, and start again once that is no longer so")
