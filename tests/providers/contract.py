@@ -6,10 +6,10 @@ A provider's test file subclasses `ResourceContract` once for each resource and 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import pytest
 
@@ -17,6 +17,12 @@ from orchestrator.domain.errors import GuardRefused, ProviderError, WrongIdentit
 from orchestrator.domain.world import Reading, State
 from orchestrator.ports import Resource
 from tests.providers.frozen import FrozenContract
+
+
+class HasResource(Protocol):
+    """A harness whose resource can stand aside for another one."""
+
+    resource: Any
 
 
 class Harness(Protocol):
@@ -38,6 +44,16 @@ class Harness(Protocol):
     def cut(self) -> AbstractContextManager[None]:
         """While inside, the far side does not answer. Proves by itself that the cut works (positive control)."""
         ...
+
+
+@contextmanager
+def impatient(harness: HasResource, resource: Resource) -> Iterator[None]:
+    """While inside, the harness has this resource: one that waits briefly, for a world in which nobody answers."""
+    patient, harness.resource = harness.resource, resource
+    try:
+        yield
+    finally:
+        harness.resource = patient
 
 
 class RecordedCall:

@@ -20,7 +20,7 @@ from orchestrator.runtime.child import Ended
 from providers.command import errors
 from providers.command.holder import CommandHolder
 from providers.command.spec import HolderSettings
-from tests.providers.contract import RecordedCall, ResourceContract, settle
+from tests.providers.contract import RecordedCall, ResourceContract, impatient, settle
 
 TOKEN = "hush-31-canary"
 A, B = Holder(site="az-a"), Holder(site="az-b")
@@ -119,12 +119,11 @@ class PoolHarness:
     def _stuck(self) -> Iterator[None]:
         mark = self._pool.directory / "stuck"
         mark.touch()
-        patient, self.resource = self.resource, self._pool.resource(timeout="1s")
         try:
-            yield
+            with impatient(self, self._pool.resource(timeout="1s")):
+                yield
         finally:
             mark.unlink()
-            self.resource = patient
 
 
 class TestHolder(ResourceContract):

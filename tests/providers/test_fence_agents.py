@@ -28,7 +28,7 @@ from orchestrator.runtime.child import Ended
 from providers.fence_agents import errors
 from providers.fence_agents.machine import Machine
 from providers.fence_agents.spec import MachinePlace
-from tests.providers.contract import IdentityContract, Mistaken, RecordedCall, ResourceContract, settle
+from tests.providers.contract import IdentityContract, Mistaken, RecordedCall, ResourceContract, impatient, settle
 from tests.providers.frozen import OverEtcd
 from tests.providers.ipmi_machine import PASSWORD, USER, IpmiMachine
 
@@ -82,12 +82,8 @@ class IpmiHarness:
 
     @contextmanager
     def cut(self) -> Iterator[None]:
-        with self._world.silent():
-            patient, self.resource = self.resource, ipmilan(self._world, status_timeout="2s")
-            try:
-                yield
-            finally:
-                self.resource = patient
+        with self._world.silent(), impatient(self, ipmilan(self._world, status_timeout="2s")):
+            yield
 
 
 class TestPowerOff(OverEtcd, ResourceContract):

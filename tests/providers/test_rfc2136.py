@@ -30,7 +30,7 @@ from orchestrator.ports import Binding
 from providers.rfc2136 import errors
 from providers.rfc2136.record import Record
 from providers.rfc2136.spec import FUDGE, RESOURCES, RecordSettings
-from tests.providers.contract import RecordedCall, ResourceContract, settle
+from tests.providers.contract import RecordedCall, ResourceContract, impatient, settle
 from tests.providers.frozen import ComparedAndSet, OverEtcd
 from tests.providers.knot_servers import (
     KEY,
@@ -141,12 +141,8 @@ class RecordHarness:
 
     @contextmanager
     def cut(self) -> Iterator[None]:
-        with self._world.primary.silent():
-            patient, self.resource = self.resource, self._world.record(timeout="1s")
-            try:
-                yield
-            finally:
-                self.resource = patient
+        with self._world.primary.silent(), impatient(self, self._world.record(timeout="1s")):
+            yield
 
 
 class TestAddress(OverEtcd, ComparedAndSet, ResourceContract):
