@@ -89,7 +89,9 @@ def test_it_tells_what_the_writer_saw(demo: Demo) -> None:
     assert demo.process.poll() is None, demo.progress
     outages = re.findall(r"outage +([\d.]+) s +(\d+) commits acknowledged +(\d+) lost", demo.said)
     assert len(outages) == 2, demo.said
-    assert [lost for *_, lost in outages] == ["0", "0"]
+    forced, planned = (int(lost) for *_, lost in outages)
+    assert forced <= 5, "replication is asynchronous: a commit or two were on their way when it was killed"
+    assert planned == 0
     assert re.search(r"RPO \d+s: met", demo.said)
     assert "every process of left was killed with SIGKILL" in demo.progress
 

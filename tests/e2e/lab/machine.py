@@ -1,4 +1,4 @@
-"""A machine of the lab: network, process, mount and host-name namespaces of its own, and a power button.
+"""A machine of the lab: network, process, memory, mount and host-name namespaces of its own, and a power button.
 
 Power off is a power cut: every process is SIGKILLed at once, the link goes down, addresses that were set at run time
 are forgotten. Power on boots: own address, sshd, then what stands in `boot.d`, where nothing stands by default.
@@ -25,13 +25,16 @@ from pathlib import Path
 from tests.e2e.lab.network import LabBroken, kill_all, processes_in, run
 
 # Process ids go on where another boot would: with low ones, the postmaster.pid that a power cut leaves behind would
-# name a process that runs. The root's home is empty, whatever stands in that of the machine underneath.
+# name a process that runs. The root's home is empty, whatever stands in that of the machine underneath. Shared memory
+# (System V's by its namespace, POSIX's by its directory) ends with the machine: a kernel has 4096 segments of it, and a
+# PostgreSQL that loses its power leaves one behind.
 _BOOT = """\
 set -e
 echo $(($(date +%s) % 20000 + 1000)) > /proc/sys/kernel/ns_last_pid
 mount --bind {directory}/ssh /etc/ssh
 mount --bind {directory}/postgresql /var/lib/postgresql
 mount -t tmpfs -o mode=755 tmpfs /run
+mount -t tmpfs -o mode=1777 tmpfs /dev/shm
 mount -t tmpfs -o mode=700 tmpfs /root
 mkdir /run/sshd
 install -d -o postgres -g postgres -m 2775 /run/postgresql
@@ -118,7 +121,7 @@ class Machine:
     def _start(self) -> None:
         command = (
             f"echo $$ > {self.directory}/launcher.pid; exec nsenter --net=/run/netns/{self.namespace} "
-            "unshare --mount --uts --pid --fork --mount-proc "
+            "unshare --mount --uts --ipc --pid --fork --mount-proc "
             f"tini -- sh {self.directory}/boot"
         )
         (self.directory / "launcher.pid").unlink(missing_ok=True)

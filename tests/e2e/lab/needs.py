@@ -66,7 +66,7 @@ def _missing_in_kernel() -> list[str]:
     """What a throw-away network namespace refuses: a container without the capabilities, a kernel without bridges."""
     trial = "ip link add name probe type bridge && nft add table inet probe && mount -t tmpfs none /mnt"
     ran = subprocess.run(
-        ["unshare", "--net", "--pid", "--uts", "--mount", "--fork", "sh", "-ec", trial],
+        ["unshare", "--net", "--pid", "--uts", "--ipc", "--mount", "--fork", "sh", "-ec", trial],
         capture_output=True,
         text=True,
         check=False,
