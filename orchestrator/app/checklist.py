@@ -17,7 +17,7 @@ from orchestrator.domain.by_hand import ByHand, filled, wanted
 from orchestrator.domain.catalog import Catalog, NoSettings
 from orchestrator.domain.durations import show
 from orchestrator.domain.plan import Plan, ResourceSpec, Step, Want
-from orchestrator.domain.world import Holder, Power, Records, State, Strength
+from orchestrator.domain.world import OFF, ON, Holder, Records, State, Strength
 
 TICK = "- [ ] done    time ____:____    name ______________________    read back ______________________________"
 BLANK = "______________________________"
@@ -129,8 +129,8 @@ def _undoing(plan: Plan, catalog: Catalog, step: Step) -> Iterator[str]:
     for want in step.wants:
         how = _by_hand(plan, catalog, want.resource)
         yield f"    - bring `{want.resource}` back to what was written down as before, and read it back"
-        if how and want.desired == Power(power="off"):
-            on = Power(power="on")
+        if how and want.desired == OFF:
+            on = ON
             yield from _code(_filled(plan, catalog, want.resource, on, how.do.get(wanted(on), ())))
 
 

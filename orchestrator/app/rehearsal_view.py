@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from dataclasses import dataclass, field
 
-from orchestrator.app.rehearsed import Rehearsed
+from orchestrator.app.rehearsed import Rehearsed, counted
 from orchestrator.domain.rehearsal.scenarios import ACCEPTED, LEAVES_OUT
 from orchestrator.domain.rehearsal.search import Counterexample, Covered
 
@@ -42,16 +42,16 @@ class View:
         """One line."""
         if self._broken:
             some = f"{len(self._broken)} of {len(self._broken) + len(self._covered)} scenarios"
-            return f"{self.runbook}: BROKEN in {some}, by {_faults(min(c.faults for _, c in self._broken))}"
-        return f"{self.runbook}: checked up to {_faults(self.faults)} in this model, and nothing breaks"
+            return f"{self.runbook}: BROKEN in {some}, by {counted(min(c.faults for _, c in self._broken))}"
+        return f"{self.runbook}: checked up to {counted(self.faults)} in this model, and nothing breaks"
 
     def text(self) -> str:
         """For a terminal."""
         parts = [self.verdict, ""]
         for scenario, covered in self._covered:
-            parts += [f"  {scenario}", f"    {_counts(covered)}", f"    {_ends(covered.ends)}"]
+            parts += [f"  {scenario.name}", f"    {_counts(covered)}", f"    {_ends(covered.ends)}"]
         for scenario, found in self._broken:
-            parts += ["", f"  {scenario}: {found.broken}", *(f"    {n:2}. {s}" for n, s in _story(found))]
+            parts += ["", f"  {scenario.name}: {found.broken}", *(f"    {n:2}. {s}" for n, s in _story(found))]
         parts += ["", *_ASSUMED, "The model leaves out:"]
         return "\n".join([*parts, *(f"  - {thing}" for thing in LEAVES_OUT)])
 
@@ -63,7 +63,7 @@ class View:
             parts.append(f"| {scenario.execution} | {scenario.source} | {c.calls:,} | {c.states:,} | {c.schedules:,} "
                          f"| {_ends(c.ends)} |")  # fmt: skip
         for scenario, found in self._broken:
-            parts += ["", f"**{scenario}: {found.broken}** ({_faults(found.faults)})", ""]
+            parts += ["", f"**{scenario.name}: {found.broken}** ({counted(found.faults)})", ""]
             parts += [f"{n}. {step}" for n, step in _story(found)]
         parts += ["", *_ASSUMED, "The model leaves out:", ""]
         return "\n".join([*parts, *(f"- {thing}" for thing in LEAVES_OUT)])
@@ -83,10 +83,6 @@ def _counts(covered: Covered) -> str:
 
 def _ends(ends: Counter[str]) -> str:
     return ", ".join(f"{end} {count:,}" for end, count in sorted(ends.items()))
-
-
-def _faults(number: int) -> str:
-    return f"{number} fault" + ("" if number == 1 else "s")
 
 
 def _story(found: Counterexample) -> list[tuple[int, str]]:

@@ -7,7 +7,7 @@ from orchestrator.domain.ledger import conflict
 from orchestrator.domain.plan import Plan, Step, Want
 from orchestrator.domain.state import ExecutionState, Status
 from orchestrator.domain.twins import replaced, started_elsewhere
-from orchestrator.domain.world import Evidence, Reading, ReplicatesFrom, Role, Strength, share_no_controller
+from orchestrator.domain.world import PRIMARY, Evidence, Reading, ReplicatesFrom, Strength, share_no_controller
 
 
 def joined(plan: Plan, step: Step, earlier: Evidence | None, new: Evidence) -> Evidence:
@@ -88,7 +88,7 @@ def veto(plan: Plan, state: ExecutionState, step: Step, reading: Reading) -> str
     """
     if step.kind == "measure" and reading.state("replicates_from") == ReplicatesFrom(site=plan.source):
         return f"{plan.source} is alive: it streams to the standby and says so itself (I2)"
-    if step.kind == "recheck" and reading.state("role") == Role(role="primary"):
+    if step.kind == "recheck" and reading.state("role") == PRIMARY:
         read = (state.found.get(f"{step.component}@{site}") for site in (plan.source, plan.target))
         known = {found.identity for found in read if found and found.identity}
         if not known or reading.identity in known:

@@ -11,7 +11,7 @@ from orchestrator.domain.loss import NOTHING_LOST, Loss, measure
 from orchestrator.domain.plan import Plan
 from orchestrator.domain.state import ExecutionState
 from orchestrator.domain.twins import replaced
-from orchestrator.domain.world import Reading, ReplicatesFrom, Role, Strength, share_no_controller
+from orchestrator.domain.world import PRIMARY, Reading, ReplicatesFrom, Role, Strength, share_no_controller
 
 
 class CheckFinding(Frozen):
@@ -52,9 +52,7 @@ def unfenced(plan: Plan) -> tuple[str, ...]:
 def promoted_before(state: ExecutionState, component: str, site: str) -> bool:
     """True where an execution that did not end cleanly has requested this promotion: the next goes on from there."""
     return any(
-        request.want.component == component
-        and request.want.site == site
-        and request.want.desired == Role(role="primary")
+        request.want.component == component and request.want.site == site and request.want.desired == PRIMARY
         for request in (*state.record.issued, *state.record.doubts)
         if not request.attempt.undo
     )

@@ -21,7 +21,17 @@ from orchestrator.domain.findings import unknown
 from orchestrator.domain.plan import PROVES, Kind, Plan, PlanMode, ResourceSpec, Step, Want
 from orchestrator.domain.resolving import Resolution, resolve
 from orchestrator.domain.runbook import Gate, Runbook
-from orchestrator.domain.world import Holder, Power, ReplicatesFrom, Role, Running, State, Strength
+from orchestrator.domain.world import (
+    OFF,
+    ON,
+    PRIMARY,
+    STOPPED,
+    Holder,
+    ReplicatesFrom,
+    Running,
+    State,
+    Strength,
+)
 
 TIMEOUTS: dict[Kind, float] = {
     "check": 15.0,
@@ -114,7 +124,7 @@ class _Builder:
         for name in self._writers():
             server, site = self._instance(name, self.target), self.target
             off = self._power(name, site, "off")
-            stopped = self._want(server, Role(role="stopped"), name, site)
+            stopped = self._want(server, STOPPED, name, site)
             self._add("isolate", name, site, approve, f"{name} at {site} cannot accept writes", wants=(stopped, *off),
                       needs_strength=Strength.F2, needs_latch=True)  # fmt: skip
             self._start(name, site, (f"{name}.isolate",), f"power on {name}'s machine at {site}")
@@ -171,9 +181,7 @@ class _Builder:
         """A store tells its own end, from its files (F2); a machine is off by the same proof as when it is fenced."""
         strength = Strength.F2 if self._type(name).writers == "one" else self._strength(name)
         if self._type(name).writers == "one":
-            wants: tuple[Want, ...] = (
-                self._want(self._instance(name, self.source), Role(role="stopped"), name, self.source),
-            )
+            wants: tuple[Want, ...] = (self._want(self._instance(name, self.source), STOPPED, name, self.source),)
         else:
             wants = self._power(name, self.source, "off")
         return self._add("stop", name, self.source, after, f"stop {name} at {self.source}", wants=wants,
@@ -230,7 +238,7 @@ class _Builder:
         kind, needed = self._type(name), tuple(self._last(need) for need in self._needs(name))
         if kind.writers == "one":
             server = self._instance(name, self.target)
-            primary = (self._want(server, Role(role="primary"), name, self.target),)
+            primary = (self._want(server, PRIMARY, name, self.target),)
             self._add(
                 "promote", name, self.target, (*barrier, *needed), f"promote {name} at {self.target}", wants=primary
             )
@@ -280,7 +288,7 @@ class _Builder:
         return ends[0]
 
     def _power(self, name: str, site: str, power: str) -> tuple[Want, ...]:
-        desired = Power(power="on") if power == "on" else Power(power="off")
+        desired = ON if power == "on" else OFF
         return tuple(self._want(method, desired, name, site) for method in self.resolution.fences[name, site])
 
     def _want(self, resource: str, desired: State, component: str, site: str | None) -> Want:

@@ -13,7 +13,7 @@ from pydantic import Field
 from orchestrator.domain.base import Frozen
 from orchestrator.domain.outcome import Done, Outcome, Unknown
 from orchestrator.domain.plan import CHANGES, Plan, PlanMode, Want
-from orchestrator.domain.world import Role, State
+from orchestrator.domain.world import PRIMARY, State
 
 
 class Attempt(Frozen):
@@ -259,7 +259,7 @@ def conflict(record: GroupRecord, want: Want) -> str | None:
 
 
 def _promotes(want: Want) -> bool:
-    return want.desired == Role(role="primary")
+    return want.desired == PRIMARY
 
 
 def _requested(record: GroupRecord, outcome: Done) -> Request | None:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from orchestrator.domain.base import Frozen, digest
 from orchestrator.domain.catalog import Site
 from orchestrator.domain.runbook import Gate, Mode, Objectives
-from orchestrator.domain.world import Power, Role, Running, State, Strength
+from orchestrator.domain.world import OFF, ON, PRIMARY, STOPPED, Running, State, Strength
 
 DERIVATION = "1"
 """Version of the derivation; part of every hash, so that a new Tideover never runs what an older one had approved."""
@@ -82,12 +82,12 @@ class Want(Frozen):
     @property
     def activates(self) -> bool:
         """True where this could let a site accept writes."""
-        return self.desired in (Power(power="on"), Role(role="primary"), Running(running=True))
+        return self.desired in (ON, PRIMARY, Running(running=True))
 
     @property
     def deactivates(self) -> bool:
         """True where this takes the power to accept writes away from a site."""
-        return self.desired in (Power(power="off"), Role(role="stopped"), Running(running=False))
+        return self.desired in (OFF, STOPPED, Running(running=False))
 
     def __str__(self) -> str:
         return f"{self.resource}: {self.desired}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from orchestrator.domain.ledger import Request, promotion_issued
 from orchestrator.domain.plan import Plan, Want
 from orchestrator.domain.state import ExecutionState
-from orchestrator.domain.world import Power
+from orchestrator.domain.world import ON
 
 
 def replaced(plan: Plan, state: ExecutionState, component: str) -> str | None:
@@ -43,7 +43,7 @@ def _twin_acts(plan: Plan, state: ExecutionState, component: str) -> str | None:
     specs = [spec for spec in plan.resources.values() if spec.component == component and spec.site == site]
     read = [state.found[spec.id].state("power") for spec in specs if spec.id in state.found]
     way_out = f"move the service with `tideover run {plan.group} --to {plan.target} --mode planned`, or switch that off"
-    if Power(power="on") in read:
+    if ON in read:
         return f"is on at {site}, and must not act twice: {way_out}"
     if last and last.want.activates:
         return f"was started at {site} by {last.attempt}, and must not act twice: {way_out}"

@@ -73,6 +73,9 @@ class Running(Frozen):
         return "running" if self.running else "not running"
 
 
+ON, OFF = Power(power="on"), Power(power="off")
+PRIMARY, STANDBY, STOPPED = Role(role="primary"), Role(role="standby"), Role(role="stopped")
+
 State = Annotated[Power | Role | ReplicatesFrom | Holder | Records | Running, Field(discriminator="kind")]
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from orchestrator.domain.catalog import NoSettings
 from orchestrator.domain.errors import Misconfigured, NotFound, WrongIdentity
-from orchestrator.domain.world import Power, Reading, State
+from orchestrator.domain.world import OFF, ON, Power, Reading, State
 from orchestrator.ports import Binding, Call
 from providers.aws.clients import client, region_of
 from providers.aws.errors import translated
@@ -24,8 +24,8 @@ from providers.aws.spec import InstancePlace
 
 _OFF = frozenset({"stopped", "terminated"})
 _POWER: Mapping[str, tuple[State, ...]] = {
-    "running": (Power(power="on"),),
-    **dict.fromkeys(_OFF, (Power(power="off"),)),
+    "running": (ON,),
+    **dict.fromkeys(_OFF, (OFF,)),
 }
 """Whatever is not here (pending, stopping, shutting-down) is on its way and neither on nor off."""
 

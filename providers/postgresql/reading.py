@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from orchestrator.domain.world import Reading, ReplicatesFrom, Replication, Role, State
+from orchestrator.domain.world import STOPPED, Reading, ReplicatesFrom, Replication, Role, State
 from providers.postgresql.data_directory import Found, show_lsn
 
 # The current timeline of a primary is in the name of its WAL file; the control file keeps the old one until the first
@@ -77,7 +77,7 @@ def of_files(found: Found, authority: str) -> Reading:
     if stopped and not found.latched:
         warnings = ["stopped, but it would come back as a primary: there is no standby.signal"]
     return Reading(
-        states=(Role(role="stopped"),) if stopped else (),
+        states=(STOPPED,) if stopped else (),
         authority=authority,
         authoritative=True,
         latched=found.latched,

@@ -13,7 +13,7 @@ from orchestrator.domain.errors import (
     Unreachable,
     WrongIdentity,
 )
-from orchestrator.domain.world import Reading, ReplicatesFrom, Role, State
+from orchestrator.domain.world import PRIMARY, STANDBY, STOPPED, Reading, ReplicatesFrom, Role, State
 from orchestrator.ports import Binding, Call
 from orchestrator.runtime.host import Host
 from providers.postgresql import reading
@@ -136,7 +136,7 @@ class Server:
     # changing
 
     def _become_primary(self, observed: Reading, call: Call) -> None:
-        if observed.state("role") in (None, Role(role="stopped")):
+        if observed.state("role") in (None, STOPPED):
             self._start_as_primary(observed, call)
             return
         with self._endpoint.session(min(call.remaining, _REQUEST_SECONDS)) as session:
@@ -155,15 +155,15 @@ class Server:
         self._data().start("primary", call)
 
     def _become_standby(self, observed: Reading, call: Call) -> None:
-        if observed.state("role") == Role(role="standby"):
+        if observed.state("role") == STANDBY:
             return
-        if observed.state("role") == Role(role="primary"):
+        if observed.state("role") == PRIMARY:
             raise Conflict(f"{self._endpoint}: is a running primary; stop it before it becomes a standby")
         self._refuse_another(self._data().look().identity, observed)
         self._data().start("standby", call)
 
     def _stop(self, observed: Reading, call: Call) -> None:
-        if observed.state("role") in (Role(role="primary"), Role(role="standby")):
+        if observed.state("role") in (PRIMARY, STANDBY):
             self._stop_running(observed, call)
             return
         self._refuse_another(self._data().look().identity, observed)
@@ -179,14 +179,14 @@ class Server:
     def _replicate_from(self, site: str, observed: Reading, call: Call) -> None:
         if site not in self._peers:
             raise Misconfigured(f"{self._endpoint}: there is no other site {site} to replicate from")
-        if observed.state("role") == Role(role="primary"):
+        if observed.state("role") == PRIMARY:
             by_hand = f"its unit, or pg_ctl stop -m fast -D {self._place.data_directory}"
             raise Conflict(
                 f"{self._endpoint}: is a running primary; stop it before it is rebuilt ({by_hand}), and retry"
             )
         data, upstream, slot = self._data(), self._peers[site], slot_name(self._site)
         upstream.prepare(slot, observed.identity, call)
-        if observed.state("role") == Role(role="standby"):
+        if observed.state("role") == STANDBY:
             self._stop_running(observed, call)
         Rebuild(data, upstream, slot, observed.identity).run(call)
         with suppress(Rejected):  # it streams; that slots are left over is one of its warnings

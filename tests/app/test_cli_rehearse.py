@@ -71,6 +71,19 @@ def test_several_processes_find_what_one_finds(capsys: pytest.CaptureFixture[str
     assert told[0] == told[1]
 
 
+def test_how_far_a_long_search_is_is_said_now_and_then(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("orchestrator.app.rehearsed._EVERY", 0.0)
+    assert run(["rehearse", DEMO, "--jobs", "1"]) is ExitCode.DONE
+    told = capsys.readouterr().err.splitlines()
+    of_one = [line for line in told if line.startswith("planned, source alive: ")]
+    assert "states so far with 0 faults" in of_one[0]
+    assert "nothing breaks with 0 faults; " in of_one[-2]
+    assert "states so far with 1 fault" in of_one[-2]
+    assert "nothing breaks with 1 fault, " in of_one[-1]
+
+
 def test_what_breaks_comes_whole_out_of_another_process() -> None:
     found = pickle.loads(pickle.dumps(Counterexample("I2: no fence", ("one", "! two"), 1)))  # noqa: S301  our own
     assert (found.broken, found.story, found.faults) == ("I2: no fence", ("one", "! two"), 1)
@@ -93,6 +106,7 @@ def test_a_search_that_is_killed_is_told_with_the_way_out() -> None:
     assert rehearsing.returncode == ExitCode.NOT_READY
     assert "a search was killed" in told
     assert "take fewer --jobs" in told
+    assert "beyond what was told" in told
     assert "Traceback" not in told
 
 

@@ -32,7 +32,7 @@ def rehearse(
     runbook
         A file, or the name of a runbook in the library.
     faults
-        How many: 1 takes seconds, 2 minutes and two gigabytes for each job, or far more with many components.
+        How many: 1 takes seconds, 2 minutes and a gigabyte for each job; with many components far more.
     jobs
         How many searches at the same time; without it as many as there are cores.
     output
@@ -43,8 +43,8 @@ def rehearse(
 
     found = valid_runbook(runbook, flags, undone="rehearsed")
     view = View(found.runbook, faults)
-    for scenario in rehearsed(found, faults, jobs or cores()):
+    for scenario in rehearsed(found, faults, jobs or cores(), say):
         view.add(scenario)
-        say(f"{scenario}: {scenario.seconds:.1f} s")
+        say(str(scenario))
     data({"json": view.json, "markdown": view.markdown, "text": view.text}[output]())
     return ExitCode.FINDINGS if view.broken else ExitCode.DONE

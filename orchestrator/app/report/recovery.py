@@ -8,7 +8,7 @@ from orchestrator.app.report.wording import clock, seconds
 from orchestrator.domain.checks import writers
 from orchestrator.domain.plan import CHANGES
 from orchestrator.domain.state import End
-from orchestrator.domain.world import Reading, Role
+from orchestrator.domain.world import PRIMARY, Reading
 
 
 def recovery(facts: Facts) -> Recovery:
@@ -123,7 +123,7 @@ def _last_sign_of_life(facts: Facts) -> float | None:
 
 
 def _is_primary(reading: Reading | None) -> bool:
-    return reading is not None and reading.state("role") == Role(role="primary")
+    return reading is not None and reading.state("role") == PRIMARY
 
 
 def _explained(facts: Facts, alive: bool, last_sign: float | None) -> str:

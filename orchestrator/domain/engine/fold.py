@@ -28,7 +28,7 @@ from orchestrator.domain.state import (
     StepRecord,
     TimerFired,
 )
-from orchestrator.domain.world import Evidence, Power, Reading, Role, Strength
+from orchestrator.domain.world import OFF, PRIMARY, STANDBY, Evidence, Reading, Strength
 
 
 def start(plan: Plan, execution: Execution, record: GroupRecord) -> ExecutionState:
@@ -133,7 +133,7 @@ def _judged(plan: Plan, state: ExecutionState, step: Step, reading: Reading) -> 
     if step.kind != "measure":
         return None
     served = step.component and step.site and promoted_before(state, step.component, step.site)
-    if reading.state("role") != Role(role="standby") and not (served and reading.state("role") == Role(role="primary")):
+    if reading.state("role") != STANDBY and not (served and reading.state("role") == PRIMARY):
         return f"{step.component} at {step.site} is no standby any more: {_states(reading)}"
     return barrier.veto(plan, state, step, reading) or barrier.too_much_lost(plan, state)
 
@@ -317,6 +317,6 @@ def _states(reading: Reading) -> str:
 
 
 def _evidence_text(evidence: Evidence, changed: bool) -> str:
-    latched = ", latched" if evidence.reading.latched and evidence.state == Power(power="off") else ""
+    latched = ", latched" if evidence.reading.latched and evidence.state == OFF else ""
     already = "" if changed else ", was so already"
     return f"{evidence.state} (F{evidence.strength:d}{latched}{already}) says {evidence.authorities}"

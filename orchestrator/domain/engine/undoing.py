@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from orchestrator.domain.plan import Plan, Step, Want
 from orchestrator.domain.state import ExecutionState, Status, Undo
-from orchestrator.domain.world import Holder, Power, Records, State
+from orchestrator.domain.world import OFF, Holder, Records, State
 
 
 def undo_list(plan: Plan, state: ExecutionState) -> tuple[Undo, ...]:
@@ -55,7 +55,7 @@ def _was_down(state: ExecutionState, resource: str, step: Step) -> bool:
     """True for a server that a fence took along and that was surely down before: read so, or its machine was off."""
     if resource not in step.touches:
         return False
-    machine_was_off = any(before_of(state, want.resource, "power") == Power(power="off") for want in step.wants)
+    machine_was_off = any(before_of(state, want.resource, "power") == OFF for want in step.wants)
     return resource in state.found or machine_was_off
 
 

@@ -27,7 +27,7 @@ from orchestrator.domain.outcome import Done, Failed, Outcome, Refused, Unknown
 from orchestrator.domain.rehearsal.driving import Overwritten, Promotion, Rehearsal, Try, told
 from orchestrator.domain.rehearsal.model import World, changed, observe, stale
 from orchestrator.domain.state import Ended
-from orchestrator.domain.world import Reading, Role
+from orchestrator.domain.world import PRIMARY, Reading
 
 LOOKS = 3
 """How often one attempt looks before its time is up: once before the request and twice after it."""
@@ -204,7 +204,7 @@ def effected(now: Rehearsal, attempt: Try, after: World) -> Rehearsal:
     changed_it = was != after.shared.get(want.resource)
     if compares and changed_it and attempt.seen and was not in attempt.seen.states:
         return now._replace(happened=(*now.happened, Overwritten(want.resource)))
-    if want.desired != Role(role="primary") or want.site is None:
+    if want.desired != PRIMARY or want.site is None:
         return now
     place = want.component, want.site
     if before.servers[place].role != "standby" or after.servers[place].role != "primary":

@@ -31,7 +31,7 @@ from orchestrator.domain.state import (
     Perform,
     StartTimer,
 )
-from orchestrator.domain.world import Reading, Role
+from orchestrator.domain.world import PRIMARY, Reading
 
 
 class Broken(AssertionError):
@@ -180,11 +180,11 @@ class Rehearsal(NamedTuple):
             heard = heard.before
         return tuple(reversed(found))
 
-    def key(self) -> object:
+    def key(self) -> bytes:
         """The same for every equal state."""
-        numbers = self.memory.numbers
-        alone = (self.mission, self.world, self.journal, self.state, self.promoting, self.past)
-        return numbers(alone), numbers(self.flights), numbers(self.timers), numbers(self.strays), self.begun
+        several = (*self.flights, None, *self.timers, None, *self.strays)
+        alone = (self.mission, self.world, self.journal, self.state, self.promoting, self.past, self.begun)
+        return self.memory.digest_of(alone + several)
 
     def since(self, **changed: Any) -> Rehearsal:
         """The same with another past."""
@@ -343,6 +343,6 @@ def _promised(now: Rehearsal, action: Perform) -> Rehearsal:
     """I8: nothing un-fences the source while a promotion may take effect."""
     if action.want.activates and action.want.site == now.plan.source and now.promoting:
         raise Broken(f"I8: {action.want} is issued although {now.promoting} may take effect")
-    if action.want.desired == Role(role="primary") and not action.attempt.undo:
+    if action.want.desired == PRIMARY and not action.attempt.undo:
         return now._replace(promoting=now.promoting | {action.attempt})
     return now

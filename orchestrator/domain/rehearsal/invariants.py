@@ -13,7 +13,7 @@ from orchestrator.domain.rehearsal.driving import Broken, Mission, Overwritten, 
 from orchestrator.domain.rehearsal.model import World
 from orchestrator.domain.rehearsal.nature import BY_HAND
 from orchestrator.domain.state import End, ExecutionState, Status
-from orchestrator.domain.world import Holder, Power, Records, ReplicatesFrom, Role
+from orchestrator.domain.world import PRIMARY, Holder, Power, Records, ReplicatesFrom
 
 MOVES = ("planned", "forced")
 
@@ -76,7 +76,7 @@ def _request(now: Rehearsal, sent: Try) -> None:
     if sent.order.attempt.undo:
         return
     starting = [step for step in sent.mission.plan.of_kind("start") if step.id == sent.order.attempt.step]
-    if want.desired == Role(role="primary"):
+    if want.desired == PRIMARY:
         _promotion_is_due(now, sent)
     elif starting and sent.mission.plan.mode in MOVES:
         _start_is_due(now, sent)

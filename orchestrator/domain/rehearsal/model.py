@@ -15,6 +15,7 @@ from typing import Literal
 from orchestrator.domain.errors import Conflict, Rejected, Unreachable
 from orchestrator.domain.plan import Plan, ResourceSpec
 from orchestrator.domain.world import (
+    OFF,
     Holder,
     Power,
     Reading,
@@ -213,7 +214,7 @@ def stale(world: World, spec: ResourceSpec) -> Reading | None:
     now = observe(world, spec)
     if was in now.states:
         return None
-    return now.model_copy(update={"states": (was,), "latched": was == Power(power="off")})
+    return now.model_copy(update={"states": (was,), "latched": was == OFF})
 
 
 def _name(spec: ResourceSpec) -> str:

@@ -122,7 +122,7 @@ def events(now: Rehearsal, touched: frozenset[str]) -> Iterator[tuple[str, str, 
 def _where_it_matters(now: Rehearsal, event: Event, sites: tuple[str, ...]) -> Iterator[tuple[str, str, World]]:
     for site in sites:
         then = now.memory.of(event.made, now.world, site)
-        if now.memory.number(then) != now.memory.number(now.world):
+        if now.memory.digest(then) != now.memory.digest(now.world):
             yield event.told.format(site=site), site, then
 
 

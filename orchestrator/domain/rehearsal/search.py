@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import gc
-from collections import Counter, deque
-from collections.abc import Iterator
-from contextlib import contextmanager
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from orchestrator.domain.rehearsal import invariants
 from orchestrator.domain.rehearsal.driving import Broken, Rehearsal, driven
 from orchestrator.domain.rehearsal.moves import Move, moves
 from orchestrator.domain.rehearsal.story import story
-from orchestrator.domain.state import End, Finish
+from orchestrator.domain.rehearsal.ways import Circle, Ways
+from orchestrator.domain.state import End
 
 LONGEST = 300
 """Moves after which a rehearsal that has not ended counts as one that never will."""
+
+_ENDLESS = "it does not come to an end"
 
 
 @dataclass
@@ -42,126 +45,126 @@ class Counterexample(Exception):
         return "\n".join((self.broken, *self.story))
 
 
-class _Came(NamedTuple):
-    """How a state was first reached."""
-
-    parent: int | None
-    move: Move | None
-    spent: int
-    depth: int
+_Level = list[tuple[int, Rehearsal]]
+"""States that are equally many moves away, each with its number."""
 
 
 class Search:
-    """One origin, searched breadth first within each number of faults: the first violation has the fewest.
+    """One origin, searched by the number of faults, and within it by the number of moves: the first violation that is
+    found has the fewest faults, and of those with as many the fewest moves.
 
     `succeeds`: without a fault the first execution has to. Where it does not, there is nothing to rehearse.
+
+    Of a state that was looked at there remain its digest and where it leads. A rehearsal itself is kept while it waits
+    to be looked at and, unless it has had all its faults, until one more was tried in it.
     """
 
     def __init__(self, origin: Rehearsal, faults: int, succeeds: bool = False) -> None:
-        self.covered, self._succeeds = Covered(faults), succeeds
+        self.covered, self._origin, self._succeeds = Covered(faults), origin, succeeds
         self._faults = faults
-        self._states: dict[object, int] = {}
-        first = self._number(origin)
-        self._came = {first: _Came(None, None, 0, 0)}
-        self._waiting = {first: origin}
-        self._layers = [deque([first]), *(deque[int]() for _ in range(faults))]
-        self._ways: dict[int, tuple[list[int], list[int]]] = {}
+        self._numbers: dict[bytes, int] = {}
+        self._parents = array("q")
+        self._ways = Ways()
 
-    def run(self) -> Covered:
-        """What was seen on every path. Raises Counterexample where an invariant does not hold."""
+    def run(self, tell: Callable[[int, int], object] | None = None) -> Covered:
+        """What was seen on every path. Raises Counterexample where an invariant does not hold.
+
+        `tell` is told, after each step outward, how many faults are tried and how many states have been met.
+        """
         with _without_garbage_collection():
-            for spent, layer in enumerate(self._layers):
-                while layer:
-                    number = layer.popleft()
-                    if number in self._waiting:
-                        self._expand(number, self._waiting.pop(number), spent)
-        self.covered.states = len(self._came)
-        self.covered.schedules = self._schedules()
+            seeds: list[_Level] = []
+            for spent in range(self._faults + 1):
+                seeds = self._layer(spent, seeds, tell)
+        self.covered.states = len(self._numbers)
+        try:
+            self.covered.schedules = self._ways.count(self._faults)
+        except Circle as circle:
+            raise self._counterexample(_ENDLESS, circle.at, None) from None
         return self.covered
 
-    def _expand(self, number: int, now: Rehearsal, spent: int) -> None:
-        self._ways[number] = [], []
-        try:
-            if self._came[number].depth > LONGEST:
-                raise Broken("it does not come to an end")
-            if now.state.finish:
-                self._ended(now, now.state.finish, spent)
-            for move in moves(now, spent < self._faults):
-                self._follow(number, now, move, spent)
-        except Broken as broken:
-            raise self._counterexample(str(broken), number, broken.move) from broken
+    def _layer(self, spent: int, seeds: list[_Level], tell: Callable[[int, int], object] | None) -> list[_Level]:
+        """Every state that takes so many faults has been looked at. Returns them by the number of moves.
 
-    def _ended(self, now: Rehearsal, finish: Finish, spent: int) -> None:
+        `seeds`: those with one fault less, which are let go. For the last number of faults nothing is returned.
+        """
+        last = spent == self._faults
+        kept, level, depth = list[_Level](), _Level(), 0
+        if not spent:
+            self._reach(-1, self._origin, level)
+        while level or depth < len(seeds):
+            further = _Level()
+            if depth < len(seeds):
+                for number, now in seeds[depth]:
+                    self._expand(number, now, 1, True, further)
+                seeds[depth] = []
+            for number, now in level:
+                if depth > LONGEST:
+                    raise self._counterexample(_ENDLESS, number, None)
+                self._look_at(number, now, spent)
+                self._expand(number, now, 0, not last, further)
+            kept.append([] if last else level)
+            level, depth = further, depth + 1
+            if tell:
+                tell(spent, len(self._numbers))
+        return kept
+
+    def _look_at(self, number: int, now: Rehearsal, spent: int) -> None:
+        finish = now.state.finish
+        if not finish:
+            return
         self.covered.ends[f"{now.plan.mode} {finish.end}"] += 1
         if self._succeeds and now.past.number == 1 and not spent and finish.end is not End.SUCCEEDED:
-            raise Broken(f"without any fault it does not succeed: {finish.end}: {finish.why}")
+            why = f"without any fault it does not succeed: {finish.end}: {finish.why}"
+            raise self._counterexample(why, number, None)
 
-    def _number(self, now: Rehearsal) -> int:
-        return self._states.setdefault(now.key(), len(self._states))
+    def _expand(self, number: int, now: Rehearsal, cost: int, unusual: bool, further: _Level) -> None:
+        """The moves of this cost were made; states that nobody has met before are added to `further`."""
+        now.memory.tidy()
+        reached: list[int] = []
+        try:
+            for move in moves(now, unusual):
+                if move.cost == cost:
+                    then = after(now, move)
+                    self.covered.calls += 1
+                    to = self._reach(number, then, further)
+                    if to != number:
+                        reached.append(to)
+                    elif not cost:
+                        raise Broken(_ENDLESS, move)
+        except Broken as broken:
+            raise self._counterexample(str(broken), number, broken.move) from broken
+        self._ways.lead(number, cost, reached)
 
-    def _follow(self, number: int, now: Rehearsal, move: Move, spent: int) -> None:
-        then = after(now, move)
-        reached = self._number(then)
-        self.covered.calls += 1
-        if reached != number:
-            self._ways[number][move.cost].append(reached)
-            self._reach(reached, then, _Came(number, move, spent + move.cost, self._came[number].depth + 1))
-        elif not move.cost:
-            raise Broken(f"it does not come to an end: {move}", move)
-
-    def _reach(self, number: int, now: Rehearsal, came: _Came) -> None:
-        known = self._came.get(number)
-        if known is None or (number in self._waiting and came.spent < known.spent):
-            self._came[number] = came
-            self._waiting[number] = now
-            self._layers[came.spent].append(number)
+    def _reach(self, parent: int, now: Rehearsal, further: _Level) -> int:
+        """The state's number. It is put into `further` where it is new."""
+        number = self._numbers.setdefault(now.key(), len(self._numbers))
+        if number == len(self._parents):
+            self._parents.append(parent)
+            self._ways.add()
+            further.append((number, now))
+        return number
 
     def _counterexample(self, broken: str, number: int, last: Move | None) -> Counterexample:
-        made, faults = [last] if last else [], last.cost if last else 0
-        faults += self._came[number].spent
-        here: int | None = number
-        while here is not None:
-            came = self._came[here]
-            made += [came.move] if came.move else []
-            here = came.parent
-        return Counterexample(broken, story(reversed(made)), faults)
+        made = [*self._made(number), *([last] if last else [])]
+        return Counterexample(broken, story(made), sum(move.cost for move in made))
 
-    def _schedules(self) -> int:
-        """How many different ways there are to an end, with up to so many faults. Raises Counterexample on a circle."""
-        order = self._in_order()
-        fewer: dict[int, int] | None = None
-        for _ in self._layers:
-            counted: dict[int, int] = {}
-            for number in order:
-                free, faulty = self._ways[number]
-                ways = sum([counted[to] for to in free])
-                if fewer is not None:
-                    ways += sum([fewer[to] for to in faulty])
-                counted[number] = ways or 1
-            fewer = counted
-        return counted[order[-1]]
+    def _made(self, number: int) -> Iterator[Move]:
+        """The moves that first led to the state, found again from the beginning: only the way is kept."""
+        way = [number]
+        while self._parents[way[-1]] >= 0:
+            way.append(self._parents[way[-1]])
+        now, spent = self._origin, 0
+        for to in reversed(way[:-1]):
+            move, now = next(self._leading(now, spent < self._faults, to))
+            spent += move.cost
+            yield move
 
-    def _in_order(self) -> list[int]:
-        """Every state, after all that it leads to without a fault; the first one last."""
-        order: list[int] = []
-        open_, done = set[int](), set[int]()
-        for start in reversed(self._came):
-            stack = [start]
-            while stack:
-                at = stack[-1]
-                if at not in done and at not in open_:
-                    open_.add(at)
-                    missing = [to for to in self._ways[at][0] if to not in done]
-                    if circle := open_.intersection(missing):
-                        raise self._counterexample("it does not come to an end", circle.pop(), None)
-                    stack.extend(missing)
-                    continue
-                stack.pop()
-                if at in open_:
-                    open_.discard(at)
-                    done.add(at)
-                    order.append(at)
-        return order
+    def _leading(self, now: Rehearsal, unusual: bool, to: int) -> Iterator[tuple[Move, Rehearsal]]:
+        for move in moves(now, unusual):
+            with suppress(Broken):
+                then = after(now, move)
+                if self._numbers.get(then.key()) == to:
+                    yield move, then
 
 
 @contextmanager
