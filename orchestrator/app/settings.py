@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,6 +10,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, ValidationError
 from pydantic_settings import (
     BaseSettings,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
@@ -23,18 +25,25 @@ def _users_file() -> Path:
     return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "tideover" / "tideover.toml"
 
 
+def _folders(given: object) -> object:
+    if not isinstance(given, str):
+        return given
+    return json.loads(given) if given.startswith("[") else given.split(os.pathsep)
+
+
 class Settings(BaseSettings):
     """Where things are. The connection to Temporal is not here: it is the `temporal` command's own (envconfig).
 
-    runbooks: folders searched for `<name>.yaml`, in order. journal: the SQLite file with the safety state, or
-    `etcd://host:port,.../prefix` (`etcds://` with TLS). journal_credentials: the profile that etcd is shown: `user`,
-    `password`, and as PEM `ca`, `certificate`, `key`. credentials: the file of credential profiles. reports: where
-    reports are written. ui: the Temporal UI's address, for links.
+    runbooks: folders searched for `<name>.yaml`, in order; in the environment divided as in PATH, or a JSON list.
+    journal: the SQLite file with the safety state, or `etcd://host:port,.../prefix` (`etcds://` with TLS).
+    journal_credentials: the profile that etcd is shown: `user`, `password`, and as PEM `ca`, `certificate`, `key`.
+    credentials: the file of credential profiles. reports: where reports are written. ui: the Temporal UI's address,
+    for links.
     """
 
     model_config = SettingsConfigDict(env_prefix="TIDEOVER_", extra="ignore")
 
-    runbooks: list[Path] = [Path("runbooks")]
+    runbooks: Annotated[list[Path], NoDecode, BeforeValidator(_folders)] = [Path("runbooks")]
     journal: Annotated[str, BeforeValidator(str)] = ".tideover/journal.db"
     journal_credentials: str = ""
     credentials: Path = Path("credentials.toml")

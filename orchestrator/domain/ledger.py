@@ -209,6 +209,29 @@ def settle_all(record: GroupRecord, plan: Plan, read_at: dict[str, float]) -> Gr
     return record
 
 
+def settle_by_hand(record: GroupRecord, resource: str, late_effect: float | None) -> GroupRecord | str:
+    """Doubts on `resource` closed because somebody knows that what was asked for can no longer happen; or why not.
+
+    A person's word is taken only where nothing else could ever close them: no lateness is known, and no site's power to
+    accept writes hangs on it, which is proven and never believed (I2). `late_effect`: as the type of the resource says.
+    """
+    doubts = [doubt for doubt in record.doubts if doubt.want.resource == resource]
+    if record.execution:
+        return f"{record.group} is held by {record.execution}: end that first"
+    if not doubts:
+        doubtful = ", ".join(sorted({doubt.want.resource for doubt in record.doubts})) or "nothing"
+        return f"nothing that was asked of {resource} is in doubt; in doubt is {doubtful}"
+    if late_effect is not None:
+        return (
+            f"this ends by itself: what was asked of {resource} may come {late_effect:g}s late at most, and the next "
+            "execution that reads it after that closes the doubt"
+        )
+    for doubt in doubts:
+        if doubt.want.activates or doubt.want.deactivates:
+            return f"{doubt.want}: whether a site accepts writes is proven, and never taken on somebody's word"
+    return record.model_copy(update={"doubts": tuple(d for d in record.doubts if d.want.resource != resource)})
+
+
 def holding(record: GroupRecord, plan: Plan, held: Mapping[str, str]) -> dict[str, str] | str:
     """What changes in `held`, thing to the group that holds it ("": none), so that `record` may stand; or why not (I6).
 

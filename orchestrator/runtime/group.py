@@ -108,6 +108,23 @@ class Group:
 
         self._swap(change, entry, durable=False)
 
+    def settle_by_hand(self, plan: Plan, resource: str, who: str, reason: str) -> GroupRecord | str:
+        """What was asked of `resource` is in doubt no more, by the word of `who`; or why that is not taken.
+
+        Both stand in the audit trail. `plan`: any of the group's, which says what its resources are.
+        """
+        spec = plan.resources.get(resource)
+        late = spec.late_effect if spec else None
+        detail = {"command": "settle", "resource": resource, "reason": reason}
+        settled = self._swap(
+            lambda record: ledger.settle_by_hand(record, resource, late),
+            self._entry("command", who, plan.digest, detail),
+            holding=plan,
+        )
+        if isinstance(settled, str):
+            append(self.journal, self._entry("refused", who, plan.digest, {**detail, "why": settled}))
+        return settled
+
     def release(self, component: str, site: str, who: str, plan: str) -> None:
         """The fence of `component` at `site` is lifted in the ledger. Raises GuardRefused."""
         entry = self._entry("ended", who, plan, {"release": f"{component}@{site}"})

@@ -13,6 +13,7 @@ from orchestrator.app.cli.application import COMMANDS, report_fault, run
 from orchestrator.app.cli.exits import ExitCode
 from orchestrator.app.registry import catalog
 from orchestrator.app.runbook_text import read
+from orchestrator.app.settings import load
 from orchestrator.domain.errors import JournalUnavailable, NotFoundLocally, RunbookInvalid, TideoverError
 from orchestrator.domain.state import End
 from orchestrator.runtime import audit
@@ -129,3 +130,9 @@ def test_every_command_has_its_help(name: str, capsys: pytest.CaptureFixture[str
 def test_a_wrong_flag_is_a_matter_of_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["lint", "--ouput", "json"]) is ExitCode.USAGE
     assert "--output" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("given", ["one:other/two", '["one", "other/two"]'], ids=["as in PATH", "JSON"])
+def test_folders_of_runbooks_are_given_in_the_environment(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIDEOVER_RUNBOOKS", given)
+    assert load().runbooks == [Path("one"), Path("other/two")]

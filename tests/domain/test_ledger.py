@@ -163,6 +163,30 @@ class TestDoubts:
         before = entered(record(), request())
         assert ledger.settle(before, "other", 0.0, 1e9) == before
 
+    def test_a_word_settles_what_nothing_else_could_ever_tell(self) -> None:
+        pull = want(Holder(site="b"), None, "address", "address")
+        before = entered(entered(record(), request(1, pull)), request(2))
+        after = ledger.settle_by_hand(before.model_copy(update={"execution": None}), "address", None)
+        assert isinstance(after, GroupRecord)
+        assert after.doubts == (request(2),)
+        assert after.issued == before.issued, "what was sent is still to be undone"
+
+    @pytest.mark.parametrize(("wanted", "resource", "late", "held", "why"), [
+        (want(Holder(site="b"), None), MACHINE, None, True, "is held by"),
+        (want(Holder(site="b"), None), "other", None, False, f"in doubt is {MACHINE}"),
+        (want(Holder(site="b"), None), MACHINE, 60.0, False, "60s late at most"),
+        (FENCE, MACHINE, None, False, "is proven"), (UNFENCE, MACHINE, None, False, "is proven"),
+        (PROMOTE, SERVER, None, False, "is proven"),
+    ])  # fmt: skip
+    def test_a_word_settles_nothing_else(
+        self, wanted: Want, resource: str, late: float | None, held: bool, why: str
+    ) -> None:
+        before = entered(record(), request(1, wanted))
+        left = before if held else before.model_copy(update={"execution": None})
+        found = ledger.settle_by_hand(left, resource, late)
+        assert isinstance(found, str)
+        assert why in found
+
     def test_a_doubt_is_counted_from_when_its_attempt_was_given_up(self) -> None:
         before = entered(record(), request(at=100.0))
         later = ledger.sent_by(before, request().attempt, 500.0)

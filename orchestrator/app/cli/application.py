@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "run": (RECOVER, "running:run", "Fail over or switch over, after an approval."),
     "failback": (RECOVER, "failing_back:failback", "Rebuild the old primary and move the service back to it."),
     "unfence": (RECOVER, "running:unfence", "Power on what was fenced and never replaced."),
+    "settle": (RECOVER, "settling:settle", "Say that a request in doubt can no longer happen."),
     "report": (RECOVER, "reporting:report", "Write the report of an execution, or list them."),
     "audit show": (RECOVER, "auditing:show", "List what was done and said, by whom."),
     "audit verify": (RECOVER, "auditing:verify", "Find what was changed in the audit trail by another hand."),

@@ -28,7 +28,7 @@ from orchestrator.domain.catalog import DnsPlace
 from orchestrator.domain.component_types import TYPES
 from orchestrator.domain.durations import show
 from orchestrator.domain.errors import JournalUnavailable, NotFoundLocally, TideoverError
-from orchestrator.domain.ledger import GroupRecord
+from orchestrator.domain.ledger import GroupRecord, Request
 from orchestrator.domain.plan import NO_JOURNAL, start_command
 from orchestrator.domain.runbook import Runbook
 from orchestrator.domain.world import Holder, Reading, Records
@@ -216,7 +216,7 @@ def _ledger(found: Situation, running: Running) -> Iterator[Line]:
         for resource, site in record.fenced.items():
             yield Line("warn", "fenced", f"{resource} at {site}, until it is rebuilt or unfenced")
         for doubt in record.doubts:
-            yield Line("bad", "in doubt", f"{doubt.want} was requested by {doubt.attempt} and may still take effect")
+            yield Line("bad", "in doubt", f"{doubt.want} was requested by {doubt.attempt} and {_coming(found, doubt)}")
         held = f"held by {record.execution}" if record.execution else "held by nobody"
         gone = record.execution is not None and running.seen is None and not running.trouble
         gone = gone and not running.elsewhere
@@ -228,6 +228,17 @@ def _ledger(found: Situation, running: Running) -> Iterator[Line]:
         yield Line("plain", "Temporal", f"{running.seen.state.execution} runs: {running.link}")
     else:
         yield Line("plain", "Temporal", "nothing runs")
+
+
+def _coming(found: Situation, doubt: Request) -> str:
+    """Until when it may still take effect, and what ends the doubt."""
+    spec = found.specs.get(doubt.want.resource)
+    if spec and spec.late_effect is not None:
+        return f"may take effect up to {show(spec.late_effect)} later; a plan that reads it after that ends the doubt"
+    if doubt.want.activates or doubt.want.deactivates:
+        return "may still take effect"
+    way_out = f'`tideover settle {found.runbook.runbook} {doubt.want.resource} --reason "..."`'
+    return f"may still take effect; once you know that it cannot: {way_out}"
 
 
 def _writers(found: Situation) -> list[str]:
