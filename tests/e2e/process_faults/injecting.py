@@ -16,7 +16,7 @@ from tests.e2e.lab.probing import refuses, send, stands_still
 from tests.e2e.lab.world import HOSTS, Lab
 from tests.e2e.operating import Operation, Worker
 from tests.e2e.process_faults.operator import PATIENCE, Operator
-from tests.e2e.process_faults.schedule import Injection
+from tests.e2e.process_faults.schedule import UNDO, Injection
 from tests.e2e.process_faults.stops import Stop, Stops
 from tests.workflows.durable_server import DurableServer
 
@@ -143,7 +143,7 @@ class Injecting:
 
     def _cut_off(self, injection: Injection) -> Fault:
         faults, answers_only = Faults(self.lab), injection.moment == "guarded"
-        step = self.plan.step(injection.step)
+        step = self.plan.step(injection.step.removesuffix(UNDO))
         spec = self.plan.resources[step.wants[-1].resource if step.wants else step.looks_at[0]]
         host = next(name for name, (site, _) in HOSTS.items() if site == (spec.site or self.plan.target))
         if spec.type.startswith("fence_agents."):

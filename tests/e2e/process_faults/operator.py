@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from temporalio.client import WorkflowExecutionStatus
 from temporalio.service import RPCError
 
 from orchestrator.app.executions import CommandRefused
-from orchestrator.domain.commands import Abort, Escalate, OperatorInput, Retry
+from orchestrator.domain.commands import Abort, Escalate, OperatorInput, Pause, Retry
 from orchestrator.domain.errors import TideoverError
 from orchestrator.domain.plan import PlanMode
 from orchestrator.domain.state import End, Status
 from tests.e2e.operating import Handle, Operation, approval, told
+from tests.e2e.process_faults.schedule import UNDO
+from tests.e2e.process_faults.stops import Stop
 from workflows.messages import Result, Snapshot
 
 PATIENCE = 200.0
@@ -91,8 +94,27 @@ class Operator:
                 return state.claimed
             case "close":
                 return False
+            case _ if step.endswith(UNDO):
+                undone = [state.undone.get(u.want.resource) for u in state.undos if u.step == step.removesuffix(UNDO)]
+                return bool(undone) and all(record and record.status is Status.DONE for record in undone)
             case _:
                 return state.steps[step].status in (Status.DONE, Status.SKIPPED)
+
+    async def aborts(self, step: str, stop: Stop) -> None:
+        """It was paused while a worker stood at the beginning of the step, and aborted when the step was done."""
+        await _until(lambda: stop.reached_by() is not None)
+        await self._insists(Pause(by="ann"))
+        stop.go()
+        await _until(lambda: self.has_passed(step))
+        await self._insists(Abort(by="ann", reason="it was a drill"))
+
+    async def _insists(self, command: OperatorInput) -> None:
+        await _until(lambda: self._handle is not None)
+        while True:
+            assert self._handle is not None
+            if await self._said(self._handle, command):
+                return
+            await asyncio.sleep(POLL)
 
     @property
     def has_claimed(self) -> bool:
@@ -130,12 +152,14 @@ class Operator:
             return Retry(by="ann", step=now.state.waiting.steps[0])
         return Abort(by="ann", reason="enough") if "abort" in now.may else Escalate(by="ann", reason="I go there")
 
-    async def _said(self, handle: Handle, command: OperatorInput) -> None:
+    async def _said(self, handle: Handle, command: OperatorInput) -> bool:
+        """False where it was not taken: it is looked at again, and answered again if it still asks."""
         try:
             async with asyncio.timeout(10):
                 await self._operation.say(handle, command)
         except (CommandRefused, TideoverError, RPCError, TimeoutError):
-            return  # it is looked at again, and answered again if it still asks
+            return False
+        return True
 
     def _note(self, now: Snapshot) -> None:
         self.seen = now
@@ -145,3 +169,10 @@ class Operator:
         fence = state.steps["db.fence"].evidence if "db.fence" in state.steps else None
         if fence is not None:
             self.not_lost_before.append(fence.read_at - state.loss_measured.seconds)
+
+
+async def _until(holds: Callable[[], bool]) -> None:
+    while True:
+        if holds():
+            return
+        await asyncio.sleep(POLL)

@@ -18,7 +18,7 @@ from tests.e2e.operating import Operation
 from tests.e2e.process_faults import verdict
 from tests.e2e.process_faults.injecting import ControlPlane, Injecting
 from tests.e2e.process_faults.operator import Operator
-from tests.e2e.process_faults.schedule import LEGS, Injection, Leg, LegName, Schedule
+from tests.e2e.process_faults.schedule import ABORTED_AFTER, LEGS, Injection, Leg, LegName, Schedule
 from tests.e2e.process_faults.stops import FOLDER, Stops
 from tests.workflows.durable_server import DurableServer
 from workflows.messages import Result
@@ -59,10 +59,14 @@ async def carry_out(lab: Lab, binary: ServerBinary, schedule: Schedule, plans: d
 async def _run(leg: Leg, injecting: Injecting, account: Account) -> None:
     """The execution came to its end, and so did every fault whose moment came."""
     stops = [injecting.stops.set(injection.step, injection.moment) for injection in leg.injections]
+    aborted_after = ABORTED_AFTER.get(leg.name)
+    before = injecting.stops.set(aborted_after, "begun") if aborted_after else None
     seeing = asyncio.create_task(injecting.operator.sees_through(*LEGS[leg.name]))
     await asyncio.sleep(0)  # it has begun
     faults = zip(leg.injections, stops, strict=True)
     tasks = [asyncio.create_task(injecting.inject(injection, stop)) for injection, stop in faults]
+    if aborted_after and before:
+        tasks.append(asyncio.create_task(injecting.operator.aborts(aborted_after, before)))
     try:
         account.results.append(await seeing)
         await asyncio.gather(*tasks)

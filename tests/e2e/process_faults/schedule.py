@@ -43,10 +43,12 @@ RECORDING: tuple[Moment, ...] = ("begun", "ended")
 PLAN, CLOSE = "plan", "close"
 """What an execution does before the plan's first step and after its last."""
 
-LegName = Literal["forced", "planned", "reprotect", "failback"]
+LegName = Literal["forced", "planned", "forced-aborted", "planned-aborted", "reprotect", "failback"]
 LEGS: dict[LegName, tuple[PlanMode, str]] = {
     "forced": ("forced", "cloud"),
     "planned": ("planned", "cloud"),
+    "forced-aborted": ("forced", "cloud"),
+    "planned-aborted": ("planned", "cloud"),
     "reprotect": ("reprotect", "dc"),
     "failback": ("planned", "dc"),
 }
@@ -55,15 +57,22 @@ LEGS: dict[LegName, tuple[PlanMode, str]] = {
 WAY_TO: dict[LegName, tuple[LegName, ...]] = {
     "forced": (),
     "planned": (),
+    "forced-aborted": (),
+    "planned-aborted": (),
     "reprotect": ("forced",),
     "failback": ("planned", "reprotect"),
 }
 """What has to be done before it can be. Only after a failover by force has a reprotect a machine to power on."""
 
+ABORTED_AFTER: dict[LegName, str] = {"forced-aborted": "db.fence", "planned-aborted": "db.stop"}
+"""The step after which a human aborts it, once: it is undone, and then tried again to its end."""
+UNDO = ".undo"
+"""What stands behind a step where its undo is meant."""
+
 
 @dataclass(frozen=True, order=True)
 class Injection:
-    """One fault, when a worker has come to this moment of this step."""
+    """One fault, when a worker has come to this moment of this step, or of its undo."""
 
     step: str
     moment: Moment
@@ -112,19 +121,25 @@ def plans() -> dict[LegName, Plan]:
     return {name: derive(runbook, known, site, mode, NO_JOURNAL) for name, (mode, site) in LEGS.items()}
 
 
-def injections(plan: Plan) -> tuple[Injection, ...]:
-    """Every (step, moment, fault) of the plan. Only what has a provider can lose the connection to it; what looks once
-    more at a machine that was fenced has lost it by then."""
-    stops = [(PLAN, moment) for moment in RECORDING]
-    stops += [(step.id, moment) for step in plan.steps for moment in moments(step)]
-    stops += [(CLOSE, moment) for moment in RECORDING]
+def injections(name: LegName, plan: Plan) -> tuple[Injection, ...]:
+    """Every (step, moment, fault) of this execution. What is aborted is struck while it is undone, since up to there it
+    is like any other. Only what has a provider can lose the connection to it; what looks once more at a machine that
+    was fenced has lost it by then."""
     unconnected = {PLAN, CLOSE, *(step.id for step in plan.of_kind("approve", "recheck"))}
     return tuple(
         Injection(step, moment, fault)
-        for step, moment in stops
+        for step, moment in _stops(name, plan)
         for fault in FAULTS
         if fault != "provider-cut" or step not in unconnected
     )
+
+
+def _stops(name: LegName, plan: Plan) -> list[tuple[str, Moment]]:
+    if undone := ABORTED_AFTER.get(name):
+        return [(undone + UNDO, moment) for moment in ("begun", *CHANGING)]
+    stops = [(PLAN, moment) for moment in RECORDING]
+    stops += [(step.id, moment) for step in plan.steps for moment in moments(step)]
+    return stops + [(CLOSE, moment) for moment in RECORDING]
 
 
 def moments(step: Step) -> tuple[Moment, ...]:
@@ -136,7 +151,7 @@ def moments(step: Step) -> tuple[Moment, ...]:
 
 def every(of: Mapping[LegName, Plan]) -> tuple[Schedule, ...]:
     """One schedule for each injection into each plan."""
-    return tuple(to(name, injection) for name, plan in of.items() for injection in injections(plan))
+    return tuple(to(name, injection) for name, plan in of.items() for injection in injections(name, plan))
 
 
 def sample(of: Mapping[LegName, Plan], seed: int, at_most: int = 5) -> tuple[Schedule, ...]:
@@ -148,15 +163,15 @@ def sample(of: Mapping[LegName, Plan], seed: int, at_most: int = 5) -> tuple[Sch
     found = []
     used: defaultdict[tuple[Moment, Fault], float] = defaultdict(float)
     for name, plan in of.items():
-        candidates = list(injections(plan))
+        candidates = list(injections(name, plan))
         chance.shuffle(candidates)
         chosen: list[Injection] = []
-        for step in dict.fromkeys(injection.step for injection in injections(plan)):
+        for step in dict.fromkeys(injection.step for injection in injections(name, plan)):
             fitting = [injection for injection in candidates if injection.step == step]
             chosen.append(min(fitting, key=lambda injection: used[injection.moment, injection.fault]))
             used[chosen[-1].moment, chosen[-1].fault] += SECONDS[chosen[-1].fault]
         chance.shuffle(chosen)
-        found += [to(name, *_in_order(plan, chosen[at : at + at_most])) for at in range(0, len(chosen), at_most)]
+        found += [to(name, *_in_order(name, plan, chosen[at : at + at_most])) for at in range(0, len(chosen), at_most)]
     return tuple(found)
 
 
@@ -164,18 +179,19 @@ def drawn(of: Mapping[LegName, Plan], seed: int) -> Schedule:
     """A random way through the executions, with one to three faults in each of some."""
     chance = random.Random(seed)
     ways: list[tuple[LegName, ...]] = [("forced",), ("planned",), ("forced", "reprotect")]
+    ways += [("forced-aborted",), ("planned-aborted",), ("planned-aborted", "reprotect")]
     ways += [("forced", "reprotect", "failback"), ("planned", "reprotect", "failback")]
     way = chance.choice(ways)
     hit = chance.sample(range(len(way)), chance.randint(1, len(way)))
     legs = []
     for at, name in enumerate(way):
         count = chance.randint(1, 3) if at in hit else 0
-        legs.append(Leg(name, _in_order(of[name], chance.sample(injections(of[name]), count))))
+        legs.append(Leg(name, _in_order(name, of[name], chance.sample(injections(name, of[name]), count))))
     return Schedule(tuple(legs))
 
 
-def _in_order(plan: Plan, chosen: Iterable[Injection]) -> tuple[Injection, ...]:
-    order = {injection: at for at, injection in enumerate(injections(plan))}
+def _in_order(name: LegName, plan: Plan, chosen: Iterable[Injection]) -> tuple[Injection, ...]:
+    order = {injection: at for at, injection in enumerate(injections(name, plan))}
     return tuple(sorted(chosen, key=order.__getitem__))
 
 
