@@ -142,7 +142,7 @@ class Injecting:
         fault.heal()
 
     def _cut_off(self, injection: Injection) -> Fault:
-        faults, answers_only = Faults(self.lab), injection.moment == "guarded"
+        faults, answers_only = Faults(self.lab), injection.moment in ("guarded", "guarded-again")
         step = self.plan.step(injection.step.removesuffix(UNDO))
         spec = self.plan.resources[step.wants[-1].resource if step.wants else step.looks_at[0]]
         host = next(name for name, (site, _) in HOSTS.items() if site == (spec.site or self.plan.target))

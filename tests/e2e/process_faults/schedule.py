@@ -24,9 +24,10 @@ from tests.e2e.lab.world import Lab
 
 Word = TypeVar("Word")
 
-Moment = Literal["begun", "looked", "guarded", "asked", "ended"]
+Moment = Literal["begun", "looked", "guarded", "guarded-again", "asked", "ended"]
 """Handed to a worker, nothing done; looked at the world, the guard not yet asked; the guard has passed and the request
-stands in the ledger, unsent; the world was asked, nothing read back; the answer is in the ledger, Temporal not told."""
+stands in the ledger, unsent; the same before the second of several requests; the world was asked, nothing read back;
+the answer is in the ledger, Temporal not told."""
 
 Fault = Literal["worker-killed", "worker-frozen", "server-killed", "provider-cut", "database-lost"]
 
@@ -36,9 +37,11 @@ SECONDS: dict[Fault, float] = {
 }  # fmt: skip
 """What a fault costs, about: the cheaper are chosen more often where any would do."""
 CHANGING: tuple[Moment, ...] = ("looked", "guarded", "asked", "ended")
+REBUILDING: tuple[Moment, ...] = ("looked", "guarded", "guarded-again", "asked", "ended")
 LOOKING: tuple[Moment, ...] = ("begun", "looked", "ended")
 RECORDING: tuple[Moment, ...] = ("begun", "ended")
-"""The moments of a step that changes the world, of one that looks at it, and of one that touches the journal alone."""
+"""The moments of a step that changes the world, of one that does so by several requests, of one that looks at it, and
+of one that touches the journal alone."""
 
 PLAN, CLOSE = "plan", "close"
 """What an execution does before the plan's first step and after its last."""
@@ -146,6 +149,8 @@ def moments(step: Step) -> tuple[Moment, ...]:
     """Where a worker can be in this step. What follows an approval at once is the claim, in the journal."""
     if step.kind == "approve":
         return RECORDING
+    if step.kind == "rebuild":
+        return REBUILDING
     return CHANGING if step.kind in CHANGES else LOOKING
 
 

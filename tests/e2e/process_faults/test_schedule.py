@@ -43,6 +43,7 @@ def test_every_fault_is_tried_at_every_boundary_of_every_step() -> None:
             moments = {moment for moment, _ in of_step}
             assert {"ended"} < moments
             assert ({"guarded", "asked"} <= moments) == (step.kind in CHANGES)
+            assert ("guarded-again" in moments) == (step.kind == "rebuild")
             without = {"provider-cut"} if step.kind in ("approve", "recheck") else set()
             assert {fault for _, fault in of_step} == set(FAULTS) - without
         assert {PLAN, CLOSE} < {step for leg, step, _, _ in hit if leg == name}

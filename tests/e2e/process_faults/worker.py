@@ -30,16 +30,18 @@ from tests.e2e.process_faults.stops import FOLDER, Visit
 Reach = Callable[[str], None]
 
 
-@dataclass(frozen=True)
+@dataclass
 class StoppingCall:
     """A call whose guard, once it has passed, may stand still: the request is in the ledger, and not sent."""
 
     inner: Call
     reach: Reach
+    passed: bool = False
 
     def guard(self) -> None:
         self.inner.guard()
-        self.reach("guarded")
+        self.reach("guarded-again" if self.passed else "guarded")
+        self.passed = True
 
     def checkpoint(self, token: str) -> None:
         self.inner.checkpoint(token)
