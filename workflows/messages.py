@@ -112,11 +112,11 @@ class EffectReply(Frozen):
 
 
 class ClaimRequest(Frozen):
-    """Claim the plan's group and what it changes. `read_at`: when the checks read each resource."""
+    """Claim the plan's group and what it changes. `asked_at`: when the checks looked at each resource."""
 
     plan: Plan
     execution: Execution
-    read_at: dict[str, float]
+    asked_at: dict[str, float]
 
 
 class ClaimReply(Frozen):

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import Literal
 
 from orchestrator.domain.base import Frozen
-from orchestrator.domain.ledger import conflict
+from orchestrator.domain.durations import show
+from orchestrator.domain.ledger import Request, conflict, opposite
 from orchestrator.domain.loss import NOTHING_LOST, Loss, measure
 from orchestrator.domain.plan import Plan
 from orchestrator.domain.state import ExecutionState
@@ -194,9 +195,18 @@ def _ledger(plan: Plan, state: ExecutionState, component: str) -> Iterator[Check
             text = f"is fenced since an earlier failover: run `tideover failback {plan.group} --reprotect-only` first"
             yield _blocks(component, plan.target, text)
     for step in plan.of_kind("promote"):
-        blocked = conflict(state.record, step.wants[0]) if step.component == component else None
-        if blocked:
-            yield _blocks(component, plan.target, f"{blocked}: look at it with `tideover doctor`")
+        doubt = opposite(state.record, step.wants[0]) if step.component == component else None
+        if doubt:
+            why = conflict(state.record, step.wants[0])
+            yield _blocks(component, plan.target, f"{why}: {_way_out(plan, state, doubt)}")
+
+
+def _way_out(plan: Plan, state: ExecutionState, doubt: Request) -> str:
+    spec = plan.resources.get(doubt.want.resource)
+    if spec is None or spec.late_effect is None:
+        return "look at it with `tideover doctor`"
+    left = max(1.0, doubt.at + spec.late_effect - state.now)
+    return f"for {show(round(left))} more at most; start it again then"
 
 
 def _blocks(component: str, site: str | None, text: str) -> CheckFinding:

@@ -194,17 +194,21 @@ def release(record: GroupRecord, component: str, site: str) -> GroupRecord:
     return record.model_copy(update={"fenced": kept})
 
 
-def settle(record: GroupRecord, resource: str, late_effect: float | None, read_at: float) -> GroupRecord:
-    """Doubts on `resource` closed whose greatest lateness had passed before a fresh reading at `read_at`."""
+def settle(record: GroupRecord, resource: str, late_effect: float | None, by: float) -> GroupRecord:
+    """Doubts on `resource` closed whose greatest lateness had passed at `by`: that has happened, or never will."""
     if late_effect is None:
         return record
-    doubts = tuple(d for d in record.doubts if d.want.resource != resource or d.at + late_effect >= read_at)
+    doubts = tuple(d for d in record.doubts if d.want.resource != resource or d.at + late_effect >= by)
     return record if len(doubts) == len(record.doubts) else record.model_copy(update={"doubts": doubts})
 
 
-def settle_all(record: GroupRecord, plan: Plan, read_at: dict[str, float]) -> GroupRecord:
-    """`settle` for every resource of the plan that was read. `read_at`: when, seconds since the epoch."""
-    for resource, at in read_at.items():
+def settle_all(record: GroupRecord, plan: Plan, asked_at: dict[str, float]) -> GroupRecord:
+    """`settle` for every resource of the plan that the checks looked at, and when, in seconds since the epoch.
+
+    It need not have answered: what a request did in its time is older than whatever is proven from then on, and a site
+    that is lost for good never answers again.
+    """
+    for resource, at in asked_at.items():
         record = settle(record, resource, plan.resources[resource].late_effect, at)
     return record
 
@@ -223,8 +227,8 @@ def settle_by_hand(record: GroupRecord, resource: str, late_effect: float | None
         return f"nothing that was asked of {resource} is in doubt; in doubt is {doubtful}"
     if late_effect is not None:
         return (
-            f"this ends by itself: what was asked of {resource} may come {late_effect:g}s late at most, and the next "
-            "execution that reads it after that closes the doubt"
+            f"this ends by itself: what was asked of {resource} may come {late_effect:g}s late at most, and the checks "
+            "of the next execution after that close the doubt"
         )
     for doubt in doubts:
         if doubt.want.activates or doubt.want.deactivates:
@@ -268,16 +272,24 @@ def no_way_back(record: GroupRecord) -> str | None:
 
 
 def conflict(record: GroupRecord, want: Want) -> str | None:
-    """Why `want` must not be requested: evidence is void while an opposite request is in doubt (I1, I2)."""
+    """Why `want` must not be requested; None where it may (I1, I2)."""
+    doubt = opposite(record, want)
+    if doubt is None:
+        return None
+    return f"{want} is not safe: {doubt.want} was requested by {doubt.attempt} and may still take effect"
+
+
+def opposite(record: GroupRecord, want: Want) -> Request | None:
+    """The doubt that speaks against `want`: evidence is void while an opposite request is in doubt (I1, I2)."""
     for doubt in record.doubts:
         same_component = doubt.want.component == want.component
         elsewhere = doubt.want.site != want.site
         # Where a standby is promoted, whatever acts at another site has to be down, not this component alone.
         promoted = _promotes(want) or _promotes(doubt.want)
-        opposite = doubt.want.activates and elsewhere and (same_component or promoted)
+        come_up = doubt.want.activates and elsewhere and (same_component or promoted)
         pulled_away = doubt.want.deactivates and not elsewhere and same_component and _promotes(want)
-        if want.activates and (opposite or pulled_away):
-            return f"{want} is not safe: {doubt.want} was requested by {doubt.attempt} and may still take effect"
+        if want.activates and (come_up or pulled_away):
+            return doubt
     return None
 
 

@@ -295,6 +295,6 @@ class ExecutionState(Frozen):
     finish: Finish | None = None
 
     @property
-    def settled(self) -> dict[str, float]:
-        """When each resource was read that told its state: what settles the doubts that are older."""
-        return {resource: at for resource, at in self.read_at.items() if self.readings[resource].states}
+    def asked_at(self) -> dict[str, float]:
+        """When each resource was looked at last, whether or not it answered: what settles the doubts that are older."""
+        return {**dict.fromkeys(self.errors, self.checked_at or 0.0), **self.read_at}

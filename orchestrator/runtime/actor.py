@@ -65,9 +65,9 @@ class Actor:
         """A reading or an error of every resource."""
         return looking.check({name: self._opener(spec) for name, spec in specs.items()})
 
-    def claimed(self, plan: Plan, execution: Execution, gone: bool, read_at: dict[str, float]) -> GroupRecord | str:
+    def claimed(self, plan: Plan, execution: Execution, gone: bool, asked_at: dict[str, float]) -> GroupRecord | str:
         """The group claimed for this execution, or why not. `gone`: its holder surely runs no more."""
-        return Group(self.journal, plan.group).claim(plan, execution, gone, read_at)
+        return Group(self.journal, plan.group).claim(plan, execution, gone, asked_at)
 
     def performed(self, spec: ResourceSpec, asked: Perform, mandate: Mandate, cancelled: Cancelled) -> Outcome:
         """How the attempt ended."""

@@ -35,19 +35,19 @@ class Group:
         return self._read()[0]
 
     def claim(
-        self, plan: Plan, execution: Execution, holder_is_gone: bool, read_at: dict[str, float] | None = None
+        self, plan: Plan, execution: Execution, holder_is_gone: bool, asked_at: dict[str, float] | None = None
     ) -> GroupRecord | str:
         """The group and everything that the plan changes, claimed for `execution`; or why not (I6).
 
         A refusal stands in the audit trail as well.
-        `read_at`: when the checks read each resource, which settles the doubts that are older than they can be late.
+        `asked_at`: when the checks looked at each resource, which settles doubts that are older than they can be late.
         """
         if plan.journal != self.journal.id:
             return f"the plan was made for journal {plan.journal[:8]}, this one is {self.journal.id[:8]}: plan again"
         detail = {"execution": execution.id}
         claimed = self._swap(
             lambda record: ledger.open_execution(
-                ledger.settle_all(record, plan, read_at or {}), execution, holder_is_gone
+                ledger.settle_all(record, plan, asked_at or {}), execution, holder_is_gone
             ),
             self._entry("claimed", execution.who, execution.plan, detail),
             holding=plan,

@@ -116,4 +116,7 @@ def _errors(path: Path) -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, OSError) as error:
-        raise JournalUnavailable(f"the journal at {path} cannot be used: {error}") from error
+        why = f"the journal at {path} cannot be used: {error}"
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
+            why += f"; a process has held it for {BUSY_TIMEOUT:g}s, perhaps a frozen worker: `fuser {path}` names it"
+        raise JournalUnavailable(why) from error

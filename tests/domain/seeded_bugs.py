@@ -74,6 +74,16 @@ def doubts_are_forgotten_at_the_end(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(advance, "_undoing", undoing_without_doubts)
 
 
+def a_doubt_ends_before_its_time(patch: pytest.MonkeyPatch) -> None:
+    """Whatever is looked at is taken to have nothing more to come."""
+
+    def settle(record: GroupRecord, resource: str, late_effect: float | None, by: float) -> GroupRecord:
+        return real(record, resource, late_effect and -by, by)
+
+    real = ledger.settle
+    patch.setattr(ledger, "settle", settle)
+
+
 def an_unknown_closes_its_doubt(patch: pytest.MonkeyPatch) -> None:
     def close_attempt(record: GroupRecord, attempt: Any, outcome: Outcome) -> GroupRecord:
         doubts = tuple(d for d in record.doubts if d.attempt != attempt)

@@ -137,7 +137,7 @@ def test_another_writer_that_never_ends_makes_it_unavailable(tmp_path: Path, mon
     other = sqlite3.connect(tmp_path / "journal.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     began = time.monotonic()
-    with pytest.raises(JournalUnavailable, match="locked"):
+    with pytest.raises(JournalUnavailable, match=r"locked; a process has held it for .*: `fuser "):
         journal.swap(("a", "1", 0))
     assert time.monotonic() - began < 3
     other.execute("ROLLBACK")

@@ -234,7 +234,9 @@ def _coming(found: Situation, doubt: Request) -> str:
     """Until when it may still take effect, and what ends the doubt."""
     spec = found.specs.get(doubt.want.resource)
     if spec and spec.late_effect is not None:
-        return f"may take effect up to {show(spec.late_effect)} later; a plan that reads it after that ends the doubt"
+        return (
+            f"may take effect up to {show(spec.late_effect)} later; the checks of an execution after that end the doubt"
+        )
     if doubt.want.activates or doubt.want.deactivates:
         return "may still take effect"
     way_out = f'`tideover settle {found.runbook.runbook} {doubt.want.resource} --reason "..."`'

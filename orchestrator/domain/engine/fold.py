@@ -6,7 +6,7 @@ from orchestrator.domain import barrier, ledger
 from orchestrator.domain.checks import current_loss, promoted_before
 from orchestrator.domain.commands import Abort, Approve, Attest, Escalate, Pause, Resume, Retry, Skip, person
 from orchestrator.domain.engine.advance import advance, finished, superseded
-from orchestrator.domain.engine.steps import awaiting, event_of, lost, moved
+from orchestrator.domain.engine.steps import awaiting, event_of, moved, undone_again
 from orchestrator.domain.engine.undoing import before_of
 from orchestrator.domain.ledger import Execution, GroupRecord, Request
 from orchestrator.domain.loss import NOTHING_LOST
@@ -84,9 +84,8 @@ def _look_started(state: ExecutionState, event: LookStarted) -> ExecutionState:
 
 
 def _checked(plan: Plan, state: ExecutionState, event: Checked) -> ExecutionState:
-    settled = {resource: event.at for resource, reading in event.readings.items() if reading.states}
     update = {
-        "record": ledger.settle_all(state.record, plan, settled),
+        "record": ledger.settle_all(state.record, plan, dict.fromkeys((*event.readings, *event.errors), event.at)),
         "found": {**state.found, **event.readings},
         "readings": {**state.readings, **event.readings},
         "read_at": {**state.read_at, **dict.fromkeys(event.readings, event.at)},
@@ -197,9 +196,7 @@ def _ended(plan: Plan, state: ExecutionState, event: Ended) -> ExecutionState:
     name = "failed" if lacking else name
     update = {"outcome": outcome, "evidence": evidence, "ended_at": event.at, "said": said}
     if attempt.undo:
-        undone = moved(old, name, **update)
-        if lost(undone):
-            undone = moved(undone, "again")
+        undone = undone_again(moved(old, name, **update))
         return state.model_copy(update={"undone": {**state.undone, _undone_resource(state, event): undone}})
     return _set(state, attempt.step, moved(old, name, **update))
 

@@ -29,6 +29,9 @@ AUTOMATIC_TRIES: dict[Kind, int] = {"check": 1, "switch": 3, "announce": 2, "sta
 """How often a step is tried with the same method before a human is asked; 1 where it is not named."""
 
 
+UNDO_TRIES = 3
+"""How often an undo is tried that surely had no effect: there is no other way back, and no human was asked."""
+
 LOST_WORKERS = 3
 """How many workers may be lost on one step before a human is asked."""
 
@@ -78,6 +81,12 @@ def next_try(step: Step, record: StepRecord) -> StepRecord | None:
 def lost(record: StepRecord) -> bool:
     """True where the worker went silent and a new attempt may go on: it revokes the old one and looks first."""
     return isinstance(record.outcome, Unknown) and record.outcome.lost and record.tries <= LOST_WORKERS
+
+
+def undone_again(record: StepRecord) -> StepRecord:
+    """The record of an undo, set up for its next automatic try where one is left; else as it is."""
+    definite = record.status is Status.FAILED and isinstance(record.outcome, Failed) and record.tries < UNDO_TRIES
+    return moved(record, "again") if lost(record) or definite else record
 
 
 def ready(plan: Plan, state: ExecutionState) -> tuple[Step, ...]:

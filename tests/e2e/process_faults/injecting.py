@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sqlite3
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -103,8 +104,7 @@ class Injecting:
 
     async def _freeze(self, worker: Worker, injection: Injection, stop: Stop) -> None:
         """It goes on, in the middle of what it did, when another worker has done its work."""
-        send(signal.SIGSTOP, [worker.pid])
-        await self._until(lambda: stands_still(worker.pid), "the worker stands still")
+        await self._until(lambda: self._stopped(worker), "the worker stands still, and holds up nobody else")
         self.control.start_worker()
         await self._until(lambda: self.operator.has_passed(injection.step), f"{injection.step} is done by another")
         if not worker.alive:  # another fault has killed it before
@@ -114,6 +114,20 @@ class Injecting:
         worker.thaw()
         stop.go()
         await self._through(worker, stop)
+
+    def _stopped(self, worker: Worker) -> bool:
+        """Stopped, and not while another thread of it wrote the journal: on SQLite that stops every worker there is."""
+        send(signal.SIGSTOP, [worker.pid])
+        if not stands_still(worker.pid):
+            return False
+        journal = Path(self.control.operation.environment["TIDEOVER_JOURNAL"])
+        try:
+            with closing(sqlite3.connect(journal, timeout=0.5, isolation_level=None)) as connection:
+                connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            send(signal.SIGCONT, [worker.pid])
+            return False
+        return True
 
     async def _kill_server(self, stop: Stop) -> None:
         """The worker goes on while nobody can be told."""

@@ -108,9 +108,9 @@ class StoppingActor(Actor):
         with Visit.to(self.stops, f"{component}.check") as visit:
             return self._during(visit).checked(specs)
 
-    def claimed(self, plan: Plan, execution: Execution, gone: bool, read_at: dict[str, float]) -> GroupRecord | str:
+    def claimed(self, plan: Plan, execution: Execution, gone: bool, asked_at: dict[str, float]) -> GroupRecord | str:
         with Visit.to(self.stops, "approve"):
-            return super().claimed(plan, execution, gone, read_at)
+            return super().claimed(plan, execution, gone, asked_at)
 
     def performed(self, spec: ResourceSpec, asked: Perform, mandate: Mandate, cancelled: Cancelled) -> Outcome:
         step = f"{asked.attempt.step}.undo" if asked.attempt.undo else asked.attempt.step
