@@ -91,6 +91,7 @@ FOUND: list[tuple[Sabotage, str, int]] = [
     (seeded_bugs.the_guard_lets_an_old_epoch_through, "demo back again", 1),
     (seeded_bugs.rolled_back_with_a_doubt, "demo planned, aborted", 1),
     (seeded_bugs.power_on_does_not_count_as_activating, "demo planned, aborted", 1),
+    (seeded_bugs.a_doubt_ends_before_its_time, "demo planned, aborted", 1),
     (seeded_bugs.the_measured_loss_is_ignored, "demo forced, source cut off", 1),
     (seeded_bugs.safety_steps_can_be_skipped, "demo forced, humans skip", 1),
     (seeded_bugs.a_promotion_in_doubt_binds_its_own_component_only, "shop forced, source cut off", 1),

@@ -22,9 +22,10 @@ from orchestrator.domain.ensure import (
     ensure_next,
 )
 from orchestrator.domain.errors import ProviderError
-from orchestrator.domain.ledger import GroupRecord, Request
+from orchestrator.domain.ledger import Attempt, GroupRecord, Request
 from orchestrator.domain.outcome import Done, Failed, Outcome, Refused, Unknown
-from orchestrator.domain.rehearsal.driving import Overwritten, Promotion, Rehearsal, Try, told
+from orchestrator.domain.plan import Want
+from orchestrator.domain.rehearsal.driving import Mission, Overwritten, Promotion, Rehearsal, Try, told
 from orchestrator.domain.rehearsal.model import World, changed, observe, stale
 from orchestrator.domain.state import Ended
 from orchestrator.domain.world import PRIMARY, Reading
@@ -248,6 +249,11 @@ def may_come(now: Rehearsal, stray: Try) -> bool:
     return stray.place != "request" or bound is None or now.world.clock <= (stray.let_through or 0.0) + bound
 
 
+def is_over(stray: Try) -> bool:
+    """True where it asks for nothing any more: all that is left is that the journal hears of it."""
+    return stray.place == "answer" or stray.progress.phase in (Phase.READING_BACK, Phase.IN_DOUBT)
+
+
 def strayed(now: Rehearsal, stray: Try) -> Rehearsal:
     """A worker that was thought lost has made one more call, or what was on its way has come; nobody hears of it."""
     now = now._replace(strays=tuple(other for other in now.strays if other is not stray))
@@ -263,13 +269,37 @@ def strayed(now: Rehearsal, stray: Try) -> Rehearsal:
         now, after = called(now, after)
     if after.place == "answer":
         return now._replace(journal=now.memory.of(ledger.close_attempt, now.journal, after.order.attempt, after.call))
-    return now._replace(strays=(*now.strays, after))
+    return unheard(now._replace(strays=(*now.strays, after)))
 
 
 def revoked(now: Rehearsal) -> Rehearsal:
     """Strays that no guard will let through any more are gone: something newer has claimed what they want."""
     left = tuple(stray for stray in now.strays if not now.memory.of(_hopeless, now.journal, stray))
     return now._replace(strays=left)
+
+
+def unheard(now: Rehearsal) -> Rehearsal:
+    """What has not been heard of an older attempt when the group is claimed is heard before the next claim, if there is
+    one: else it is of no account any more, unless a guard minds it."""
+    if now.mission.then or not now.state.claimed:
+        return now
+    left = [
+        stray for stray in now.strays if not is_over(stray) or now.memory.of(_minded, now.mission, stray.order.want)
+    ]
+    return now._replace(strays=tuple(left))
+
+
+def _minded(mission: Mission, doubted: Want) -> bool:
+    """True where a guard of the mission may mind the doubt. What it may undo is not known: it could be anything."""
+    wants = [want for step in mission.plan.steps for want in step.wants]
+    return doubted.activates or any(hinders(doubted, want, False) for want in wants)
+
+
+def hinders(doubted: Want, wanted: Want, undo: bool) -> bool:
+    """True where a guard would let the one through but for the doubt about the other."""
+    doubt = Request(attempt=Attempt(epoch=0, step="", method=0, n=0), want=doubted, before=None, at=0.0)
+    record = GroupRecord(group="", doubts=(doubt,))
+    return bool(ledger.conflict(record, wanted) or (undo and ledger.no_way_back(record)))
 
 
 def _hopeless(journal: GroupRecord, stray: Try) -> bool:

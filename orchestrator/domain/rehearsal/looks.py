@@ -5,7 +5,7 @@ from __future__ import annotations
 from orchestrator.domain import ledger
 from orchestrator.domain.errors import ProviderError
 from orchestrator.domain.ledger import GroupRecord
-from orchestrator.domain.rehearsal.attempts import revoked
+from orchestrator.domain.rehearsal.attempts import revoked, unheard
 from orchestrator.domain.rehearsal.driving import Mission, Rehearsal, folded, told
 from orchestrator.domain.rehearsal.model import World, observe
 from orchestrator.domain.state import (
@@ -67,13 +67,13 @@ def claimed(now: Rehearsal, answered: bool = True) -> Rehearsal:
     if isinstance(found, str):
         return told(now, _refused, found, now.world.clock)
     now = revoked(now._replace(journal=found))
-    return (
-        told(now, _claimed, found, now.world.clock) if answered else told(now, _refused, "no answer", now.world.clock)
-    )
+    if answered:
+        return unheard(told(now, _claimed, found, now.world.clock))
+    return told(now, _refused, "no answer", now.world.clock)
 
 
 def _open(mission: Mission, journal: GroupRecord, state: ExecutionState) -> GroupRecord | str:
-    settled = ledger.settle_all(journal, mission.plan, state.read_at)
+    settled = ledger.settle_all(journal, mission.plan, state.asked_at)
     return ledger.open_execution(settled, state.execution, holder_is_gone=True)
 
 

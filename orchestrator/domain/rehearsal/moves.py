@@ -12,9 +12,20 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from orchestrator.domain.commands import Resume
-from orchestrator.domain.ensure import Change
 from orchestrator.domain.rehearsal import humans, nature
-from orchestrator.domain.rehearsal.attempts import FAULTS, answered, called, landed, lost, may_come, possible, strayed
+from orchestrator.domain.rehearsal.attempts import (
+    FAULTS,
+    answered,
+    called,
+    hinders,
+    is_over,
+    landed,
+    lost,
+    may_come,
+    possible,
+    strayed,
+    unheard,
+)
 from orchestrator.domain.rehearsal.driving import (
     Broken,
     Flight,
@@ -25,17 +36,19 @@ from orchestrator.domain.rehearsal.driving import (
     told,
 )
 from orchestrator.domain.rehearsal.looks import checked, claimed, looked
-from orchestrator.domain.rehearsal.model import World, is_machine, is_probe, passed
-from orchestrator.domain.state import Check, Claim, LookFor, TimerFired
-
-Touched = frozenset[str]
-"""What a move reads or changes: `servers`, `machines`, `journal`, `engine`, the `claim` of the group, or the id of what
-sites share."""
-
-SERVERS, MACHINES, JOURNAL, ENGINE, CLAIM = (
-    frozenset({word}) for word in ("servers", "machines", "journal", "engine", "claim")
+from orchestrator.domain.rehearsal.model import World, passed
+from orchestrator.domain.rehearsal.touching import (
+    CLAIM,
+    ENGINE,
+    JOURNAL,
+    REACH,
+    Touched,
+    changed_by,
+    machines,
+    servers,
+    touched_by,
 )
-NOTHING: Touched = frozenset()
+from orchestrator.domain.state import Check, Claim, LookFor, TimerFired
 
 
 class Move(NamedTuple):
@@ -73,8 +86,7 @@ def moves(now: Rehearsal, unusual: bool) -> Iterator[Move]:
         return
     usual, touched = _usual(now)
     yield usual
-    for stray in _strays(now, touched):
-        yield Move(0, ("a lost worker goes on:", stray) if not stray.adrift else ("late:", stray), strayed, (stray,))
+    yield from _strays(now, touched)
     if unusual:
         yield from _flights(now, touched)
         if touched & ENGINE:
@@ -86,13 +98,11 @@ def moves(now: Rehearsal, unusual: bool) -> Iterator[Move]:
 
 def _after_the_end(now: Rehearsal, unusual: bool) -> Iterator[Move]:
     """Whatever is late comes in the end; the next execution may begin before or after that."""
-    for stray in now.strays:
-        if may_come(now, stray) and not _idle(now, stray):
-            yield Move(0, ("after the end, a lost worker goes on:", stray), strayed, (stray,))
+    yield from _strays(now, servers(now) | machines(now) | now.world.shared.keys(), "after the end, ")
     for mission in now.mission.then:
         yield Move(0, ("it ends", now.state.finish and now.state.finish.end, "- next:", mission), following, (mission,))
     if unusual and not now.mission.then:
-        yield from _nature(now, SERVERS | MACHINES)
+        yield from _nature(now, servers(now) | machines(now))
 
 
 # What happens anyway
@@ -103,39 +113,19 @@ def _usual(now: Rehearsal) -> tuple[Move, Touched]:
     state = now.state
     if now.flights:
         flight = now.flights[0]
-        return Move(0, (flight, "goes well"), _flown, (flight,)), _touched(now, flight)
+        return Move(0, (flight, "goes well"), _flown, (flight,)), touched_by(now, flight)
     approval = now.memory.of(humans.approval, now.mission, state)
     if approval is not None:
         return Move(0, ("approved, max_loss", approval.max_loss), humans.said, (approval,)), ENGINE
     if state.paused:
         return Move(0, ("resumed",), humans.said, (Resume(by="ann"),)), ENGINE
-    everything = ENGINE | SERVERS | MACHINES | JOURNAL | now.world.shared.keys()
+    everything = ENGINE | JOURNAL | REACH | servers(now) | machines(now) | now.world.shared.keys()
     if state.waiting and now.past.reactions:
         return Move(0, ("a human's answer:", now.past.reactions[0]), humans.reacted), everything
     if now.timers:
         timer = min(now.timers, key=lambda t: t.at)
         return Move(0, ("timer", timer.id), _fired, (timer.id,)), everything
     raise Broken("nothing is under way, no timer runs, and it has not ended")
-
-
-def _touched(now: Rehearsal, flight: Flight) -> Touched:
-    """What the flight's next call depends on."""
-    match flight:
-        case Check(step=step):
-            return ENGINE | SERVERS | MACHINES | frozenset(now.plan.step(step).looks_at)
-        case Claim():
-            return ENGINE | JOURNAL | CLAIM
-        case LookFor(resource=resource):
-            return ENGINE | SERVERS | MACHINES | JOURNAL | {resource}
-    spec, place = flight.spec, flight.place
-    if place in ("guard", "answer"):
-        return JOURNAL if place == "guard" else JOURNAL | ENGINE
-    first = JOURNAL if place == "look" and not flight.looks and not flight.order.first else NOTHING
-    if spec.site is None and not is_probe(spec):
-        return first | {spec.id}
-    if is_machine(spec):
-        return first | (MACHINES if place == "look" else MACHINES | SERVERS)
-    return first | SERVERS
 
 
 def _flown(now: Rehearsal, flight: Flight) -> Rehearsal:
@@ -173,19 +163,26 @@ def _undisturbed(now: Rehearsal, attempt: Try) -> Rehearsal:
 # What comes of strays
 
 
-def _strays(now: Rehearsal, touched: Touched) -> Iterator[Try]:
-    """Strays whose next call could be noticed by what happens anyway, or could notice it."""
+def _strays(now: Rehearsal, touched: Touched, when: str = "") -> Iterator[Move]:
+    """The next calls of strays that could be noticed by what happens anyway, or could notice it.
+
+    What a lost worker has done is heard by the journal before a guard that its doubt would hinder, or before the group
+    is claimed the next time: to nothing else does it matter when.
+    """
+    guarded = next((f.order for f in now.flights[:1] if isinstance(f, Try) and f.place == "guard"), None)
     for stray in now.strays:
-        # What a lost worker has done is heard by the journal at once, or before the group is claimed the next time.
-        done = stray.place == "answer" or stray.looks > 1
-        if may_come(now, stray) and touched & (CLAIM if done else _to_touch(now, stray)) and not _idle(now, stray):
-            yield stray
+        noticed = bool(touched & (CLAIM if is_over(stray) else _to_touch(stray)))
+        if not noticed and guarded and not stray.adrift:
+            noticed = now.memory.of(hinders, stray.order.want, guarded.want, guarded.attempt.undo)
+        if noticed and may_come(now, stray) and not _idle(now, stray):
+            yield Move(
+                0, (f"{when}late:" if stray.adrift else f"{when}a lost worker goes on:", stray), strayed, (stray,)
+            )
 
 
-def _to_touch(now: Rehearsal, stray: Try) -> Touched:
+def _to_touch(stray: Try) -> Touched:
     """What any of the stray's calls up to its request depends on: each is only on the way to the next."""
-    request = _touched(now, stray._replace(call=Change(), let_through=0.0))
-    return request if stray.place == "request" else request | JOURNAL
+    return changed_by(stray) if stray.place == "request" else changed_by(stray) | JOURNAL
 
 
 def _idle(now: Rehearsal, stray: Try) -> bool:
@@ -262,7 +259,7 @@ def _lost_after(now: Rehearsal, attempt: Try) -> Rehearsal:
 
 def _stray(now: Rehearsal, attempt: Try) -> Rehearsal:
     now = _landed(now, attempt)
-    return now._replace(strays=(*now.strays, attempt))
+    return unheard(now._replace(strays=(*now.strays, attempt)))
 
 
 def _interferences(now: Rehearsal) -> Iterator[Move]:
@@ -290,7 +287,9 @@ def _fired(now: Rehearsal, name: str) -> Rehearsal:
     timer = next(timer for timer in now.timers if timer.id == name)
     world = now.memory.of(_later, now.world, timer.at)
     timers = tuple(other for other in now.timers if other is not timer)
-    return told(now._replace(world=world, timers=timers), _timer, name, world.clock)
+    now = now._replace(world=world, timers=timers)
+    now = now._replace(strays=tuple(stray for stray in now.strays if may_come(now, stray)))
+    return told(now, _timer, name, world.clock)
 
 
 def _later(world: World, at: float) -> World:

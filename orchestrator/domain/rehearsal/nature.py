@@ -86,7 +86,7 @@ BY_HAND = Records(records={"A": ("203.0.113.1",)}, ttl=60)
 
 
 class Event(NamedTuple):
-    """Something that happens to a site. `touches`: what could notice it; `told`: with `{site}`."""
+    """Something that happens to a site. `touches`: what of any component could notice it; `told`: with `{site}`."""
 
     told: str
     made: Callable[[World, str], World]
@@ -94,14 +94,14 @@ class Event(NamedTuple):
 
 
 _SERVERS = frozenset({"servers"})
-_BOTH = frozenset({"servers", "machines"})
+_REACH = frozenset({"servers", "reach"})
 
 OF_A_SITE = (
     Event("every server at {site} dies", crashed, _SERVERS),
     Event("every server at {site} that was down comes back by itself", returned, _SERVERS),
-    Event("{site} is cut off", cut_off, _SERVERS),
+    Event("{site} is cut off", cut_off, _REACH),
     Event("the fence devices of {site} fall silent", darkened, frozenset({"machines"})),
-    Event("{site} is reached again", reached_again, _BOTH),
+    Event("{site} is reached again", reached_again, _REACH | {"machines"}),
 )
 BETWEEN_SITES = (
     Event("replication stops", _severed, _SERVERS),
@@ -112,10 +112,10 @@ BETWEEN_SITES = (
 
 def events(now: Rehearsal, touched: frozenset[str]) -> Iterator[tuple[str, str, World]]:
     """What may happen that could be noticed by what is touched: in words, the site, and the world then."""
-    sites = (now.plan.source, now.plan.target)
+    sites, kinds = (now.plan.source, now.plan.target), {what.partition(" ")[0] for what in touched}
     for event, at in ((OF_A_SITE, sites), (BETWEEN_SITES, sites[:1])):
         for kind in event:
-            if kind.touches & touched:
+            if kind.touches & kinds:
                 yield from _where_it_matters(now, kind, at)
 
 
