@@ -25,7 +25,7 @@ from orchestrator.domain.errors import ProviderError
 from orchestrator.domain.ledger import Attempt, GroupRecord, Request
 from orchestrator.domain.outcome import Done, Failed, Outcome, Refused, Unknown
 from orchestrator.domain.plan import Want
-from orchestrator.domain.rehearsal.driving import Mission, Overwritten, Promotion, Rehearsal, Try, told
+from orchestrator.domain.rehearsal.driving import Overwritten, Promotion, Rehearsal, Try, told
 from orchestrator.domain.rehearsal.model import World, changed, observe, stale
 from orchestrator.domain.state import Ended
 from orchestrator.domain.world import PRIMARY, Reading
@@ -280,19 +280,15 @@ def revoked(now: Rehearsal) -> Rehearsal:
 
 def unheard(now: Rehearsal) -> Rehearsal:
     """What has not been heard of an older attempt when the group is claimed is heard before the next claim, if there is
-    one: else it is of no account any more, unless a guard minds it."""
+    one: else it is of no account any more, unless a guard could mind it."""
     if now.mission.then or not now.state.claimed:
         return now
-    left = [
-        stray for stray in now.strays if not is_over(stray) or now.memory.of(_minded, now.mission, stray.order.want)
-    ]
+    left = [stray for stray in now.strays if not is_over(stray) or _could_hinder(stray.order.want)]
     return now._replace(strays=tuple(left))
 
 
-def _minded(mission: Mission, doubted: Want) -> bool:
-    """True where a guard of the mission may mind the doubt. What it may undo is not known: it could be anything."""
-    wants = [want for step in mission.plan.steps for want in step.wants]
-    return doubted.activates or any(hinders(doubted, want, False) for want in wants)
+def _could_hinder(doubted: Want) -> bool:
+    return doubted.activates or doubted.deactivates
 
 
 def hinders(doubted: Want, wanted: Want, undo: bool) -> bool:

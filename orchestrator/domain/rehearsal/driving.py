@@ -204,7 +204,7 @@ def following(now: Rehearsal, mission: Mission) -> Rehearsal:
     world = now.memory.of(rebased, now.world, START)
     earlier = START - now.world.clock
     past = now.past._replace(number=now.past.number + 1, reactions=mission.reactions)
-    if finish and finish.end is not End.NEEDS_HUMAN:
+    if finish and finish.end is not End.NEEDS_HUMAN and not now.journal.issued:
         past = past._replace(origin=world.facts(), disturbed=frozenset())
     else:
         past = past._replace(origin=past.origin | world.facts())

@@ -175,9 +175,8 @@ def _strays(now: Rehearsal, touched: Touched, when: str = "") -> Iterator[Move]:
         if not noticed and guarded and not stray.adrift:
             noticed = now.memory.of(hinders, stray.order.want, guarded.want, guarded.attempt.undo)
         if noticed and may_come(now, stray) and not _idle(now, stray):
-            yield Move(
-                0, (f"{when}late:" if stray.adrift else f"{when}a lost worker goes on:", stray), strayed, (stray,)
-            )
+            words = "late:" if stray.adrift else "a lost worker goes on:"
+            yield Move(0, (f"{when}{words}", stray), strayed, (stray,))
 
 
 def _to_touch(stray: Try) -> Touched:
