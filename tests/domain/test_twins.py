@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from orchestrator.domain import barrier
 from orchestrator.domain.engine import start
 from orchestrator.domain.ledger import Attempt, Execution, GroupRecord, Request
 from orchestrator.domain.plan import Want
@@ -63,6 +64,26 @@ def test_a_machine_is_not_unfenced_beside_a_twin_that_may_act(state: ExecutionSt
 )
 def test_a_machine_whose_twin_is_off_is_unfenced(state: ExecutionState) -> None:
     assert replaced(UNFENCE, state, "app") is None
+
+
+def test_what_was_started_between_the_check_and_the_claim_is_minded() -> None:
+    (step,) = UNFENCE.of_kind("start")
+    assert barrier.closed(UNFENCE, _state({RIGHT: OFF}), step) is None
+    found = barrier.closed(UNFENCE, _state({RIGHT: OFF}, _asked(2, RIGHT, ON)), step)
+    assert found is not None
+    assert "app at left was started at right by 1/2 app.start" in found
+
+
+def test_another_machine_is_no_twin() -> None:
+    two = runbooks.runbook(runbooks.MACHINE + runbooks.MACHINE.partition("components:\n")[2].replace("app:", "batch:"))
+    plan, beside = runbooks.planned(two, "unfence", "left"), "batch@right:fence_agents"
+    state = _state({RIGHT: OFF}).model_copy(
+        update={"found": {n: Reading(states=(p,), authority=n) for n, p in {RIGHT: OFF, beside: ON}.items()}}
+    )
+    assert replaced(plan, state, "app") is None
+    found = replaced(plan, state, "batch")
+    assert found is not None
+    assert "is on at right" in found
 
 
 def test_undo_does_not_switch_on_what_an_earlier_execution_has_started_elsewhere() -> None:
