@@ -11,7 +11,7 @@ from orchestrator.domain.admission import refusal
 from orchestrator.domain.commands import Approve, Attest
 from orchestrator.domain.rehearsal.driving import Broken, Rehearsal, driven, folded
 from orchestrator.domain.state import End, Human, Issued, Looked, Status
-from orchestrator.domain.world import Reading, Role
+from orchestrator.domain.world import Reading, Role, Strength
 from tests.domain.on_the_way import ended, states_on_the_way
 from tests.domain.test_admission import REASON, fresh, waiting_on_the_fence
 
@@ -52,6 +52,39 @@ def test_a_promotion_waits_until_what_would_be_lost_is_known_whatever_leads_to_i
         record = now.state.steps["db.catch_up"].model_copy(update={"status": status})
         state = now.state.model_copy(update={"steps": {**now.state.steps, "db.catch_up": record}})
         assert "(I3)" in (barrier.closed(now.plan, state, promote) or "")
+
+
+@pytest.mark.parametrize(("name", "steps", "why"), [
+    ("demo planned", ("db.stop",), "is not confirmed (I2)"),
+    ("demo forced, source healthy", ("db.fence",), "is not confirmed (I2)"),
+    ("demo forced, source healthy", ("db.measure",), "(I3)"),
+    ("demo forced, source healthy", ("db.recheck",), "may still accept commits (I2)"),
+])  # fmt: skip
+def test_a_promotion_waits_for_each_proof_whatever_leads_to_it(name: str, steps: tuple[str, ...], why: str) -> None:
+    now = next(n for n in states_on_the_way(fresh(name)) if n.state.steps["db.promote"].status is not Status.PENDING)
+    promote = now.plan.step("db.promote")
+    assert barrier.closed(now.plan, now.state, promote) is None
+    for status in set(Status) - {Status.DONE}:
+        changed = {step: now.state.steps[step].model_copy(update={"status": status}) for step in steps}
+        state = now.state.model_copy(update={"steps": {**now.state.steps, **changed}})
+        assert why in (barrier.closed(now.plan, state, promote) or "")
+
+
+@pytest.mark.parametrize(("changed", "why"), [
+    ({"strength": Strength.F1}, "evidence is only F1"), ({"latched": False}, "it is not latched"),
+])  # fmt: skip
+def test_a_promotion_judges_the_evidence_of_the_fence_once_more(changed: dict[str, object], why: str) -> None:
+    """I2, whatever it was that called the step done."""
+    scenario = fresh("demo forced, source healthy")
+    now = next(n for n in states_on_the_way(scenario) if n.state.steps["db.promote"].status is not Status.PENDING)
+    record = now.state.steps["db.fence"]
+    assert record.evidence is not None
+    evidence = record.evidence.model_copy(update=changed)
+    if "latched" in changed:
+        evidence = record.evidence.model_copy(update={"reading": record.evidence.reading.model_copy(update=changed)})
+    steps = {**now.state.steps, "db.fence": record.model_copy(update={"evidence": evidence})}
+    found = barrier.closed(now.plan, now.state.model_copy(update={"steps": steps}), now.plan.step("db.promote"))
+    assert why in (found or "")
 
 
 def test_control_where_nobody_sees_the_primary_the_same_words_split_the_service() -> None:

@@ -311,3 +311,5 @@ class TestExecutions:
         assert ledger.release(fenced, "db", "a").fenced == {"db@ab": "ab", "db2@a": "a"}
         on = ledger.close_attempt(entered(fenced, request(wanted=UNFENCE)), request().attempt, done(UNFENCE))
         assert MACHINE not in on.fenced
+        off = ledger.close_attempt(entered(record(), request()), request().attempt, done(FENCE))
+        assert off.fenced == {MACHINE: "a"}, "what is confirmed to be off stays fenced"
