@@ -7,7 +7,7 @@ from typing import Literal
 
 from orchestrator.domain.base import Frozen
 from orchestrator.domain.durations import show
-from orchestrator.domain.ledger import Request, conflict, opposite
+from orchestrator.domain.ledger import Request, beyond_a_word, conflict, opposite
 from orchestrator.domain.loss import NOTHING_LOST, Loss, measure
 from orchestrator.domain.plan import Plan
 from orchestrator.domain.state import ExecutionState
@@ -204,7 +204,7 @@ def _ledger(plan: Plan, state: ExecutionState, component: str) -> Iterator[Check
 def _way_out(plan: Plan, state: ExecutionState, doubt: Request) -> str:
     spec = plan.resources.get(doubt.want.resource)
     if spec is None or spec.late_effect is None:
-        return "look at it with `tideover doctor`"
+        return beyond_a_word(doubt, None) or "look at it with `tideover doctor`"
     left = max(1.0, doubt.at + spec.late_effect - state.now)
     return f"for {show(round(left))} more at most; start it again then"
 

@@ -18,11 +18,11 @@ from orchestrator.runtime.group import Group
 from orchestrator.runtime.journal import SqliteJournal
 
 LINKS = """
-runbook: {name}
-sites: {{a: {{provider: on-prem}}, b: {{provider: on-prem}}}}
+runbook: links
+sites: {a: {provider: on-prem}, b: {provider: on-prem}}
 failover: a -> b
 components:
-  link: {{type: command, observe: [/bin/true], apply: [/bin/true], directory: /opt/{name}}}
+  link: {type: command, observe: [/bin/true], apply: [/bin/true]}
 """
 SURE = "--reason", "I have seen its process end"
 
@@ -31,10 +31,10 @@ SURE = "--reason", "I have seen its process end"
 def journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SqliteJournal:
     library = tmp_path / "runbooks"
     library.mkdir()
-    (library / "links.yaml").write_text(LINKS.format(name="links"))
+    (library / "links.yaml").write_text(LINKS)
     monkeypatch.setenv("TIDEOVER_RUNBOOKS", str(library))
     monkeypatch.setenv("TIDEOVER_JOURNAL", str(tmp_path / "journal.db"))
-    monkeypatch.setenv("TIDEOVER_ADDRESS", "127.0.0.1:1")
+    monkeypatch.setenv("TEMPORAL_ADDRESS", "127.0.0.1:1")
     return SqliteJournal.create(tmp_path / "journal.db")
 
 

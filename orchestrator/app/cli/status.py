@@ -28,7 +28,7 @@ from orchestrator.domain.catalog import DnsPlace
 from orchestrator.domain.component_types import TYPES
 from orchestrator.domain.durations import show
 from orchestrator.domain.errors import JournalUnavailable, NotFoundLocally, TideoverError
-from orchestrator.domain.ledger import GroupRecord, Request
+from orchestrator.domain.ledger import GroupRecord, Request, beyond_a_word
 from orchestrator.domain.plan import NO_JOURNAL, start_command
 from orchestrator.domain.runbook import Runbook
 from orchestrator.domain.world import Holder, Reading, Records
@@ -231,16 +231,12 @@ def _ledger(found: Situation, running: Running) -> Iterator[Line]:
 
 
 def _coming(found: Situation, doubt: Request) -> str:
-    """Until when it may still take effect, and what ends the doubt."""
+    """That it may still take effect, and what ends the doubt."""
     spec = found.specs.get(doubt.want.resource)
-    if spec and spec.late_effect is not None:
-        return (
-            f"may take effect up to {show(spec.late_effect)} later; the checks of an execution after that end the doubt"
-        )
-    if doubt.want.activates or doubt.want.deactivates:
-        return "may still take effect"
-    way_out = f'`tideover settle {found.runbook.runbook} {doubt.want.resource} --reason "..."`'
-    return f"may still take effect; once you know that it cannot: {way_out}"
+    by_a_word = (
+        f'once you know that it cannot: `tideover settle {found.runbook.runbook} {doubt.want.resource} --reason "..."`'
+    )
+    return f"may still take effect; {beyond_a_word(doubt, spec.late_effect if spec else None) or by_a_word}"
 
 
 def _writers(found: Situation) -> list[str]:

@@ -102,18 +102,15 @@ class Operator:
 
     async def aborts(self, step: str, stop: Stop) -> None:
         """It was paused while a worker stood at the beginning of the step, and aborted when the step was done."""
-        await _until(lambda: stop.reached_by() is not None)
+        await _until(lambda: self.ended or stop.reached_by() is not None)
         await self._insists(Pause(by="ann"))
         stop.go()
         await _until(lambda: self.has_passed(step))
         await self._insists(Abort(by="ann", reason="it was a drill"))
 
     async def _insists(self, command: OperatorInput) -> None:
-        await _until(lambda: self._handle is not None)
-        while True:
-            assert self._handle is not None
-            if await self._said(self._handle, command):
-                return
+        while self._handle is None or not await self._said(self._handle, command):
+            assert not self.ended, f"it ended before this was taken: {command}"
             await asyncio.sleep(POLL)
 
     @property
