@@ -8,7 +8,7 @@ from pydantic import Field
 
 from orchestrator.domain.audit import Checkpoint
 from orchestrator.domain.base import Frozen
-from orchestrator.domain.commands import OperatorInput
+from orchestrator.domain.commands import By, OperatorInput
 from orchestrator.domain.ledger import Attempt, Execution, GroupRecord
 from orchestrator.domain.outcome import Outcome
 from orchestrator.domain.plan import Plan, PlanMode, ResourceSpec, Want
@@ -26,7 +26,7 @@ class FailoverRequest(OperatorInput):
     to: str = Field(min_length=1)
     mode: Literal["planned", "forced"]
     reason: str = ""
-    by: str = "unknown"
+    by: By = "unknown"
 
 
 class SiteRequest(OperatorInput):
@@ -37,7 +37,7 @@ class SiteRequest(OperatorInput):
     runbook: str = Field(min_length=1)
     at: str = Field(min_length=1)
     reason: str = ""
-    by: str = "unknown"
+    by: By = "unknown"
 
 
 class PlanRequest(Frozen):

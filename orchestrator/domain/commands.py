@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from orchestrator.domain.base import Frozen
 from orchestrator.domain.durations import Seconds
@@ -16,9 +17,37 @@ class OperatorInput(Frozen):
     EXAMPLE: ClassVar[str] = "{}"
 
 
+MIN_REASON = 8
+"""Letters that a reason has on which something is taken for certain."""
+
+
+def named(by: str) -> str:
+    """The name of who speaks. Raises ValueError where it names nobody, or has letters that nobody sees: with one of
+    them a person could be taken for two."""
+    if not by.strip():
+        msg = "Nobody is named: say who you are"
+        raise ValueError(msg)
+    if not by.isprintable():
+        msg = f"Letters that cannot be seen stand in {by!a}: write the name without them"
+        raise ValueError(msg)
+    return by
+
+
+def weighed(reason: str) -> str:
+    """The reason on which something is taken for certain. Raises ValueError where it is none."""
+    if len(reason.strip()) < MIN_REASON:
+        msg = f"Fewer than {MIN_REASON} letters: say what makes you certain"
+        raise ValueError(msg)
+    return reason
+
+
+By = Annotated[str, AfterValidator(named)]
+Reason = Annotated[str, AfterValidator(weighed)]
+
+
 def person(by: str) -> str:
     """Who is meant by `by`: a name in another spelling is not another person."""
-    return " ".join(by.split()).casefold()
+    return " ".join(unicodedata.normalize("NFKC", by).split()).casefold()
 
 
 class Approve(OperatorInput):
@@ -27,7 +56,7 @@ class Approve(OperatorInput):
     EXAMPLE: ClassVar[str] = '{"by": "ann", "to": "az-b", "plan": "0123456789ab", "max_loss": "30s"}'
 
     command: Literal["approve"] = "approve"
-    by: str
+    by: By
     to: str
     plan: str
     max_loss: Seconds | None = None
@@ -39,7 +68,7 @@ class Abort(OperatorInput):
     EXAMPLE: ClassVar[str] = '{"by": "ann", "reason": "false alarm"}'
 
     command: Literal["abort"] = "abort"
-    by: str
+    by: By
     reason: str = ""
 
 
@@ -49,7 +78,7 @@ class Pause(OperatorInput):
     EXAMPLE: ClassVar[str] = '{"by": "ann"}'
 
     command: Literal["pause"] = "pause"
-    by: str
+    by: By
 
 
 class Resume(OperatorInput):
@@ -58,7 +87,7 @@ class Resume(OperatorInput):
     EXAMPLE: ClassVar[str] = '{"by": "ann"}'
 
     command: Literal["resume"] = "resume"
-    by: str
+    by: By
 
 
 class Retry(OperatorInput):
@@ -67,7 +96,7 @@ class Retry(OperatorInput):
     EXAMPLE: ClassVar[str] = '{"by": "ann", "step": "db.fence"}'
 
     command: Literal["retry"] = "retry"
-    by: str
+    by: By
     step: str
 
 
@@ -77,7 +106,7 @@ class Skip(OperatorInput):
     EXAMPLE: ClassVar[str] = '{"by": "ann", "step": "name.switch", "reason": "changed by hand"}'
 
     command: Literal["skip"] = "skip"
-    by: str
+    by: By
     step: str
     reason: str
 
@@ -88,9 +117,9 @@ class Attest(OperatorInput):
     EXAMPLE: ClassVar[str] = '{"by": "ann", "step": "db.fence", "reason": "I pulled the power cord of rack 4"}'
 
     command: Literal["attest"] = "attest"
-    by: str
+    by: By
     step: str
-    reason: Annotated[str, Field(min_length=8)]
+    reason: Reason
 
 
 class Escalate(OperatorInput):
@@ -99,7 +128,7 @@ class Escalate(OperatorInput):
     EXAMPLE: ClassVar[str] = '{"by": "ann", "reason": "vendor called"}'
 
     command: Literal["escalate"] = "escalate"
-    by: str
+    by: By
     reason: str = ""
 
 

@@ -8,12 +8,9 @@ from pathlib import Path
 
 from orchestrator.app.journals import make_journal, open_journal, place_of
 from orchestrator.app.settings import Settings
-from orchestrator.domain.commands import person
+from orchestrator.domain.commands import named, person, weighed
 from orchestrator.domain.errors import JournalUnavailable, TideoverError
 from orchestrator.runtime import audit
-
-MIN_REASON = 8
-"""Letters, as for every attestation."""
 
 
 class NotVouchedFor(TideoverError):
@@ -57,6 +54,8 @@ def _lost(settings: Settings, error: JournalUnavailable) -> str:
 
 def _read(text: str) -> tuple[str, str]:
     by, _, reason = (part.strip() for part in text.partition(":"))
-    if not by or len(reason) < MIN_REASON:
-        raise NotVouchedFor(f"{text!r}: write --journal-is-lost 'NAME: what makes you certain that nothing runs'")
-    return by, reason
+    try:
+        return named(by), weighed(reason)
+    except ValueError as error:
+        wanted = "write --journal-is-lost 'NAME: what makes you certain that nothing runs'"
+        raise NotVouchedFor(f"{text!r}: {error}; {wanted}") from None

@@ -14,6 +14,7 @@ from orchestrator.app.cli.breaking_glass import WHOLE, Glass, broken_glass
 from orchestrator.app.cli.exits import ExitCode, Stopped
 from orchestrator.app.cli.flags import NO_FLAGS, Flags
 from orchestrator.app.cli.following import conclude
+from orchestrator.app.cli.given import By
 from orchestrator.app.cli.running import started
 from orchestrator.app.cli.session import detachable, me
 from orchestrator.app.cli.terminal import Output, can_ask, say
@@ -32,7 +33,7 @@ def failback(
     *,
     reprotect_only: bool = False,
     reason: str = "",
-    by: str | None = None,
+    by: By = None,
     approve: Annotated[list[str] | None, Parameter(negative="")] = None,
     glass: Glass = WHOLE,
     output: Output = "text",

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter, Token
 
-from orchestrator.domain import durations
+from orchestrator.domain import commands, durations
 
 
 def _seconds(_: type, tokens: Sequence[Token]) -> float:
@@ -16,3 +16,19 @@ def _seconds(_: type, tokens: Sequence[Token]) -> float:
 
 Duration = Annotated[float | None, Parameter(converter=_seconds)]
 """A duration with its unit, such as 30s or 5m; in seconds."""
+
+
+def _named(_: type, by: str | None) -> None:
+    if by is not None:
+        commands.named(by)
+
+
+def _weighed(_: type, reason: str) -> None:
+    commands.weighed(reason)
+
+
+By = Annotated[str | None, Parameter(validator=_named)]
+"""Who says it, where it is not the user."""
+
+Reason = Annotated[str, Parameter(validator=_weighed)]
+"""What makes a person certain of what nothing else confirms."""

@@ -12,7 +12,7 @@ from orchestrator.app.cli.exits import ExitCode, Stopped
 from orchestrator.app.cli.flags import NO_FLAGS, Flags
 from orchestrator.app.cli.following import Conclusion, conclude
 from orchestrator.app.cli.following import follow as followed
-from orchestrator.app.cli.given import Duration
+from orchestrator.app.cli.given import By, Duration
 from orchestrator.app.cli.session import come_back, detachable, group_of, me
 from orchestrator.app.cli.terminal import Output, can_ask, say
 from orchestrator.app.executions import POLL, Executions, Handle
@@ -27,7 +27,7 @@ def run(
     to: str,
     mode: Literal["planned", "forced"],
     reason: str = "",
-    by: str | None = None,
+    by: By = None,
     approve: str | None = None,
     max_loss: Duration = None,
     detach: bool = False,
@@ -75,7 +75,7 @@ def unfence(
     *,
     at: str,
     reason: str = "",
-    by: str | None = None,
+    by: By = None,
     approve: str | None = None,
     glass: Glass = WHOLE,
     output: Output = "text",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from orchestrator.app.cli.exits import ExitCode, Stopped
 from orchestrator.app.cli.flags import NO_FLAGS, Flags
+from orchestrator.app.cli.given import By, Reason
 from orchestrator.app.cli.session import me
-from orchestrator.app.cli.steering import MIN_REASON
 from orchestrator.app.cli.terminal import data
 from orchestrator.app.journals import open_journal
 from orchestrator.app.library import RunbookLibrary
@@ -14,7 +14,7 @@ from orchestrator.domain.derivation import derive
 from orchestrator.runtime.group import Group
 
 
-def settle(runbook: str, resource: str, /, *, reason: str, by: str | None = None, flags: Flags = NO_FLAGS) -> ExitCode:
+def settle(runbook: str, resource: str, /, *, reason: Reason, by: By = None, flags: Flags = NO_FLAGS) -> ExitCode:
     """Say that a request in doubt can no longer happen.
 
     For what only a person can know: that a command of your own, or one on a host that was cut off, has ended for good.
@@ -31,8 +31,6 @@ def settle(runbook: str, resource: str, /, *, reason: str, by: str | None = None
     by
         Who you are; your user name where it is not given.
     """
-    if len(reason) < MIN_REASON:
-        raise Stopped(ExitCode.USAGE, f"--reason has fewer than {MIN_REASON} letters: say what makes you certain")
     settings = flags.settings()
     found = RunbookLibrary(settings.runbooks, catalog()).runbook(runbook)
     journal = open_journal(settings)

@@ -37,7 +37,8 @@ def spoken(line: str, group: str, by: str) -> Command:
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
         place = "".join(f"--{part} " for part in problem["loc"][1:2])
-        raise NotUnderstood(f"{name}: {place}{problem['msg'][:1].lower()}{problem['msg'][1:]}") from None
+        what = problem["msg"].removeprefix("Value error, ")
+        raise NotUnderstood(f"{name}: {place}{what[:1].lower()}{what[1:]}") from None
 
 
 def _fields(words: list[str], name: str) -> dict[str, str]:

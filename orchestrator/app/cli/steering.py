@@ -5,7 +5,7 @@ from __future__ import annotations
 from orchestrator.app.cli.approving import Asking
 from orchestrator.app.cli.exits import ExitCode, Stopped
 from orchestrator.app.cli.flags import NO_FLAGS, Flags
-from orchestrator.app.cli.given import Duration
+from orchestrator.app.cli.given import By, Duration, Reason
 from orchestrator.app.cli.session import connected, me
 from orchestrator.app.cli.terminal import can_ask, data
 from orchestrator.app.executions import CommandRefused, Executions
@@ -30,7 +30,7 @@ def approve(
     to: str | None = None,
     plan: str | None = None,
     max_loss: Duration = None,
-    by: str | None = None,
+    by: By = None,
     flags: Flags = NO_FLAGS,
 ) -> ExitCode:
     """Let an execution change the world. Without --to and --plan a terminal is asked.
@@ -54,7 +54,7 @@ def approve(
     return _say(runbook, Approve.model_validate(said), flags, ExitCode.NOT_APPROVED)
 
 
-def attest(runbook: str, step: str, /, *, reason: str, by: str | None = None, flags: Flags = NO_FLAGS) -> ExitCode:
+def attest(runbook: str, step: str, /, *, reason: Reason, by: By = None, flags: Flags = NO_FLAGS) -> ExitCode:
     """Vouch for a fence that no authority confirms. It counts once two different people have.
 
     Parameters
@@ -68,16 +68,10 @@ def attest(runbook: str, step: str, /, *, reason: str, by: str | None = None, fl
     by
         Who you are; your user name where it is not given.
     """
-    if len(reason) < MIN_REASON:
-        raise Stopped(ExitCode.USAGE, f"--reason has fewer than {MIN_REASON} letters: say what makes you certain")
     return _say(runbook, Attest(by=by or me(), step=step, reason=reason), flags)
 
 
-MIN_REASON = 8
-"""As the execution itself asks; said here so that it is a matter of the command line."""
-
-
-def abort(runbook: str, /, *, reason: str = "", by: str | None = None, flags: Flags = NO_FLAGS) -> ExitCode:
+def abort(runbook: str, /, *, reason: str = "", by: By = None, flags: Flags = NO_FLAGS) -> ExitCode:
     """Undo what was done and end, while that is safe.
 
     Parameters
@@ -92,7 +86,7 @@ def abort(runbook: str, /, *, reason: str = "", by: str | None = None, flags: Fl
     return _say(runbook, Abort(by=by or me(), reason=reason), flags)
 
 
-def pause(runbook: str, /, *, by: str | None = None, flags: Flags = NO_FLAGS) -> ExitCode:
+def pause(runbook: str, /, *, by: By = None, flags: Flags = NO_FLAGS) -> ExitCode:
     """Start no further step; what runs goes on.
 
     Parameters
@@ -105,7 +99,7 @@ def pause(runbook: str, /, *, by: str | None = None, flags: Flags = NO_FLAGS) ->
     return _say(runbook, Pause(by=by or me()), flags)
 
 
-def resume(runbook: str, /, *, by: str | None = None, flags: Flags = NO_FLAGS) -> ExitCode:
+def resume(runbook: str, /, *, by: By = None, flags: Flags = NO_FLAGS) -> ExitCode:
     """Go on after a pause.
 
     Parameters
@@ -118,7 +112,7 @@ def resume(runbook: str, /, *, by: str | None = None, flags: Flags = NO_FLAGS) -
     return _say(runbook, Resume(by=by or me()), flags)
 
 
-def retry(runbook: str, step: str, /, *, by: str | None = None, flags: Flags = NO_FLAGS) -> ExitCode:
+def retry(runbook: str, step: str, /, *, by: By = None, flags: Flags = NO_FLAGS) -> ExitCode:
     """Try a failed step again, from its first method.
 
     Parameters
@@ -133,7 +127,7 @@ def retry(runbook: str, step: str, /, *, by: str | None = None, flags: Flags = N
     return _say(runbook, Retry(by=by or me(), step=step), flags)
 
 
-def skip(runbook: str, step: str, /, *, reason: str, by: str | None = None, flags: Flags = NO_FLAGS) -> ExitCode:
+def skip(runbook: str, step: str, /, *, reason: str, by: By = None, flags: Flags = NO_FLAGS) -> ExitCode:
     """Go on without a step. A check, fence, stop or promotion cannot be skipped.
 
     Parameters
@@ -150,7 +144,7 @@ def skip(runbook: str, step: str, /, *, reason: str, by: str | None = None, flag
     return _say(runbook, Skip(by=by or me(), step=step, reason=reason), flags)
 
 
-def escalate(runbook: str, /, *, reason: str = "", by: str | None = None, flags: Flags = NO_FLAGS) -> ExitCode:
+def escalate(runbook: str, /, *, reason: str = "", by: By = None, flags: Flags = NO_FLAGS) -> ExitCode:
     """End now and hand over to humans; nothing is undone.
 
     Parameters
