@@ -192,13 +192,25 @@ def _ledger(plan: Plan, state: ExecutionState, component: str) -> Iterator[Check
     if plan.mode in ("planned", "forced"):
         fenced = [r for r in state.record.fenced if r.partition(":")[0] == f"{component}@{plan.target}"]
         if fenced:
-            text = f"is fenced since an earlier failover: run `tideover failback {plan.group} --reprotect-only` first"
-            yield _blocks(component, plan.target, text)
+            yield _blocks(component, plan.target, _still_fenced(plan, state, component))
     for step in plan.of_kind("promote"):
         doubt = opposite(state.record, step.wants[0]) if step.component == component else None
         if doubt:
             why = conflict(state.record, step.wants[0])
             yield _blocks(component, plan.target, f"{why}: {_way_out(plan, state, doubt)}")
+
+
+def _still_fenced(plan: Plan, state: ExecutionState, component: str) -> str:
+    """What leads out of a fence that has to stay (I9). Where its successor is gone too, no rule can weigh the loss."""
+    text = f"is fenced since an earlier failover: run `tideover failback {plan.group} --reprotect-only` first"
+    successor = state.readings.get(f"{component}@{plan.source}")
+    if _role(successor) == "primary":
+        return text
+    found = f"is {_role(successor) or 'down'}" if successor else "does not answer"
+    return (
+        f"{text}; that needs {component} at {plan.source}, which {found}: bring it back. If it is lost for good, "
+        f"whatever was committed there is lost with it, and only people can start {plan.target} again, by hand"
+    )
 
 
 def _way_out(plan: Plan, state: ExecutionState, doubt: Request) -> str:

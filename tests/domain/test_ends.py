@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from orchestrator.domain.engine import start
 from orchestrator.domain.engine.advance import finished
 from orchestrator.domain.ledger import Attempt, Execution, GroupRecord, Request
 from orchestrator.domain.plan import Plan, PlanMode, Want
+from orchestrator.domain.rehearsal.driving import Mission, begin, following
+from orchestrator.domain.rehearsal.model import World, at_rest
+from orchestrator.domain.rehearsal.nature import crashed, cut_off
 from orchestrator.domain.state import End, ExecutionState
 from orchestrator.domain.world import PRIMARY
 from tests.domain import runbooks
+from tests.domain.on_the_way import ended
 
 STATUS, FORCED = "tideover status demo", "tideover run demo --to right --mode forced"
 HOME, UNFENCED = "tideover run demo --to left --mode planned", "tideover unfence demo --at left"
@@ -53,3 +59,23 @@ def test_what_changed_nothing_names_nothing() -> None:
     finish = finished(plan, _state(plan, claimed=False), End.REFUSED, "why").finish
     assert finish is not None
     assert finish.next_commands == ()
+
+
+@pytest.mark.parametrize(("change", "found"), [(None, ""), (crashed, "is down"), (cut_off, "does not answer")])
+def test_what_is_fenced_is_moved_to_only_when_rebuilt_and_it_is_told_what_that_needs(
+    change: Callable[[World, str], World] | None, found: str
+) -> None:
+    """Two disasters in a row: nothing leads back to the old data but people."""
+    forced = runbooks.planned(runbooks.demo(), "forced", "right")
+    back = runbooks.planned(runbooks.demo(), "forced", "left")
+    over = ended(begin(Mission(forced, "60s"), at_rest(forced, "left", "right", back), {"db": "left"}))
+    world = change(over.world, "right") if change else over.world
+    again = ended(following(over._replace(world=world), Mission(back, "60s")))
+    assert over.state.finish
+    assert again.state.finish
+    assert (over.state.finish.end, again.state.finish.end) == (End.SUCCEEDED, End.REFUSED)
+    first, _, needs = again.state.finish.why.partition("db at left: is fenced since an earlier failover: ")[
+        2
+    ].partition("; ")
+    assert first == "run `tideover failback demo --reprotect-only` first"
+    assert needs.startswith(f"that needs db at right, which {found}: bring it back") == bool(change)
