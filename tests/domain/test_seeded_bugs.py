@@ -16,8 +16,8 @@ from orchestrator.domain.rehearsal.model import World
 from orchestrator.domain.rehearsal.search import Counterexample
 from orchestrator.domain.runbook import Runbook
 from orchestrator.domain.world import Power
-from tests.domain import runbooks, seeded_bugs
-from tests.domain.seeded_bugs import Sabotage
+from tests.domain import runbooks
+from tests.domain.seeded_bugs import Sabotage, in_ensure, in_plans, in_the_engine, in_the_ledger, in_undo
 from tests.domain.test_engine import (
     BACK,
     FORCED,
@@ -63,52 +63,52 @@ SMALL = (
 FORCED_ALIVE = "demo forced, source healthy"
 
 FOUND: list[tuple[Sabotage, str, int]] = [
-    (seeded_bugs.a_stuck_execution_asks_nobody, "demo forced, fence dark", 0),
-    (seeded_bugs.a_lost_worker_is_replaced_for_ever, "demo forced, fence dark", 0),
-    (seeded_bugs.events_after_the_end_count, FORCED_ALIVE, 0),
-    (seeded_bugs.a_step_is_started_while_it_runs, "shop forced, source cut off", 0),
-    (seeded_bugs.clients_are_moved_before_the_promotion_is_seen, FORCED_ALIVE, 0),
-    (seeded_bugs.the_old_primary_is_started_before_it_is_isolated, "demo back again", 0),
-    (seeded_bugs.an_unfence_starts_a_machine_beside_its_twin, "machine, unfenced", 0),
-    (seeded_bugs.barrier_is_always_open, FORCED_ALIVE, 1),
-    (seeded_bugs.any_evidence_will_do, FORCED_ALIVE, 1),
-    (seeded_bugs.unlatched_will_do, FORCED_ALIVE, 1),
-    (seeded_bugs.unknown_counts_as_done, FORCED_ALIVE, 1),
-    (seeded_bugs.accepted_counts_as_done, FORCED_ALIVE, 1),
-    (seeded_bugs.no_answer_counts_as_done, FORCED_ALIVE, 1),
-    (seeded_bugs.no_answer_counts_as_not_sent, FORCED_ALIVE, 1),
-    (seeded_bugs.it_toggles, FORCED_ALIVE, 1),
-    (seeded_bugs.an_unknown_closes_its_doubt, FORCED_ALIVE, 1),
-    (seeded_bugs.an_unknown_is_not_undone, FORCED_ALIVE, 1),
-    (seeded_bugs.the_last_outcome_wins, FORCED_ALIVE, 1),
-    (seeded_bugs.a_lost_worker_is_clean, FORCED_ALIVE, 1),
-    (seeded_bugs.doubts_are_not_inherited, FORCED_ALIVE, 1),
-    (seeded_bugs.nothing_is_undone, FORCED_ALIVE, 1),
-    (seeded_bugs.undo_forgets_what_a_fence_took_along, FORCED_ALIVE, 1),
-    (seeded_bugs.a_look_finds_what_it_waits_for, "demo planned", 1),
-    (seeded_bugs.a_switchover_does_not_wait_for_the_standby, "demo planned", 1),
-    (seeded_bugs.what_was_not_confirmed_is_not_undone, "demo planned", 1),
-    (seeded_bugs.the_guard_lets_an_old_epoch_through, "demo back again", 1),
-    (seeded_bugs.rolled_back_with_a_doubt, "demo planned, aborted", 1),
-    (seeded_bugs.power_on_does_not_count_as_activating, "demo planned, aborted", 1),
-    (seeded_bugs.a_doubt_ends_before_its_time, "demo planned, aborted", 1),
-    (seeded_bugs.the_measured_loss_is_ignored, "demo forced, source cut off", 1),
-    (seeded_bugs.safety_steps_can_be_skipped, "demo forced, humans skip", 1),
-    (seeded_bugs.a_promotion_in_doubt_binds_its_own_component_only, "shop forced, source cut off", 1),
-    (seeded_bugs.what_is_read_answers_for_the_request, "demo back again", 1),
-    (seeded_bugs.the_guard_lets_old_attempts_through, "demo back again", 1),
-    (seeded_bugs.nothing_is_compared_before_it_is_set, "demo back again", 1),
-    (seeded_bugs.a_release_in_doubt_is_ignored, "demo back again", 1),
-    (seeded_bugs.undo_switches_everything_on, "demo back again", 1),
-    (seeded_bugs.what_may_still_come_is_not_told, "demo back again", 1),
-    (seeded_bugs.a_doubt_that_was_answered_since_is_none, "machine, there and back", 1),
-    (seeded_bugs.doubts_are_forgotten_at_the_end, "bare, forced twice", 2),
-    (seeded_bugs.a_fence_takes_the_fast_path, "bare, forced twice", 2),
-    (seeded_bugs.undo_takes_the_fast_path, "machine, forced", 2),
-    (seeded_bugs.rollback_after_the_promotion_was_issued, "demo planned, aborted", 2),
-    (seeded_bugs.an_abort_undoes_after_the_promotion, "demo planned, aborted", 2),
-    (seeded_bugs.undo_starts_a_machine_beside_its_twin, "machine, forced twice", 2),
-    (seeded_bugs.a_stale_reading_back_counts, "bare, just started and cut off", 2),
+    (in_the_engine.a_stuck_execution_asks_nobody, "demo forced, fence dark", 0),
+    (in_the_engine.a_lost_worker_is_replaced_for_ever, "demo forced, fence dark", 0),
+    (in_the_engine.events_after_the_end_count, FORCED_ALIVE, 0),
+    (in_the_engine.a_step_is_started_while_it_runs, "shop forced, source cut off", 0),
+    (in_plans.clients_are_moved_before_the_promotion_is_seen, FORCED_ALIVE, 0),
+    (in_plans.the_old_primary_is_started_before_it_is_isolated, "demo back again", 0),
+    (in_the_ledger.an_unfence_starts_a_machine_beside_its_twin, "machine, unfenced", 0),
+    (in_the_engine.barrier_is_always_open, FORCED_ALIVE, 1),
+    (in_the_engine.any_evidence_will_do, FORCED_ALIVE, 1),
+    (in_the_engine.unlatched_will_do, FORCED_ALIVE, 1),
+    (in_the_engine.unknown_counts_as_done, FORCED_ALIVE, 1),
+    (in_ensure.accepted_counts_as_done, FORCED_ALIVE, 1),
+    (in_ensure.no_answer_counts_as_done, FORCED_ALIVE, 1),
+    (in_ensure.no_answer_counts_as_not_sent, FORCED_ALIVE, 1),
+    (in_ensure.it_toggles, FORCED_ALIVE, 1),
+    (in_the_ledger.an_unknown_closes_its_doubt, FORCED_ALIVE, 1),
+    (in_undo.an_unknown_is_not_undone, FORCED_ALIVE, 1),
+    (in_the_ledger.the_last_outcome_wins, FORCED_ALIVE, 1),
+    (in_the_engine.a_lost_worker_is_clean, FORCED_ALIVE, 1),
+    (in_the_ledger.doubts_are_not_inherited, FORCED_ALIVE, 1),
+    (in_undo.nothing_is_undone, FORCED_ALIVE, 1),
+    (in_undo.undo_forgets_what_a_fence_took_along, FORCED_ALIVE, 1),
+    (in_the_engine.a_look_finds_what_it_waits_for, "demo planned", 1),
+    (in_plans.a_switchover_does_not_wait_for_the_standby, "demo planned", 1),
+    (in_undo.what_was_not_confirmed_is_not_undone, "demo planned", 1),
+    (in_the_ledger.the_guard_lets_an_old_epoch_through, "demo back again", 1),
+    (in_undo.rolled_back_with_a_doubt, "demo planned, aborted", 1),
+    (in_the_ledger.power_on_does_not_count_as_activating, "demo planned, aborted", 1),
+    (in_the_ledger.a_doubt_ends_before_its_time, "demo planned, aborted", 1),
+    (in_the_engine.the_measured_loss_is_ignored, "demo forced, source cut off", 1),
+    (in_the_engine.safety_steps_can_be_skipped, "demo forced, humans skip", 1),
+    (in_the_ledger.a_promotion_in_doubt_binds_its_own_component_only, "shop forced, source cut off", 1),
+    (in_ensure.what_is_read_answers_for_the_request, "demo back again", 1),
+    (in_the_ledger.the_guard_lets_old_attempts_through, "demo back again", 1),
+    (in_ensure.nothing_is_compared_before_it_is_set, "demo back again", 1),
+    (in_the_ledger.a_release_in_doubt_is_ignored, "demo back again", 1),
+    (in_undo.undo_switches_everything_on, "demo back again", 1),
+    (in_undo.what_may_still_come_is_not_told, "demo back again", 1),
+    (in_the_ledger.a_doubt_that_was_answered_since_is_none, "machine, there and back", 1),
+    (in_undo.doubts_are_forgotten_at_the_end, "bare, forced twice", 2),
+    (in_ensure.a_fence_takes_the_fast_path, "bare, forced twice", 2),
+    (in_ensure.undo_takes_the_fast_path, "machine, forced", 2),
+    (in_undo.rollback_after_the_promotion_was_issued, "demo planned, aborted", 2),
+    (in_undo.an_abort_undoes_after_the_promotion, "demo planned, aborted", 2),
+    (in_undo.undo_starts_a_machine_beside_its_twin, "machine, forced twice", 2),
+    (in_ensure.a_stale_reading_back_counts, "bare, just started and cut off", 2),
 ]
 
 
@@ -131,9 +131,14 @@ def test_control_where_no_rule_is_broken_nothing_is_found(scenario: Scenario) ->
 
 
 def test_every_seeded_bug_is_tried_once() -> None:
-    public = {name for name, bug in vars(seeded_bugs).items() if getattr(bug, "__module__", "") == seeded_bugs.__name__}
-    tried = Counter(broken.__name__ for broken, _, _ in FOUND)
-    assert set(tried) == {name for name in public if not name.startswith("_")} - {"nothing"}
+    public = {
+        bug
+        for module in (in_ensure, in_plans, in_the_engine, in_the_ledger, in_undo)
+        for name, bug in vars(module).items()
+        if getattr(bug, "__module__", "") == module.__name__ and not name.startswith("_")
+    }
+    tried = Counter(broken for broken, _, _ in FOUND)
+    assert set(tried) == public
     assert set(tried.values()) == {1}
 
 

@@ -1,0 +1,48 @@
+"""The order of steps broken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from orchestrator.domain.engine import actions
+from orchestrator.domain.plan import Plan
+from orchestrator.domain.state import IsReadable, IsState
+from tests.domain import runbooks
+
+
+def _every_plan(patch: pytest.MonkeyPatch, change: Callable[[Plan], Plan]) -> None:
+    real = runbooks.planned
+    patch.setattr(runbooks, "planned", lambda *given: change(real(*given)))
+
+
+def _waiting_for(plan: Plan, step: str, after: tuple[str, ...]) -> Plan:
+    steps = tuple(s.model_copy(update={"after": after}) if s.id == step else s for s in plan.steps)
+    return plan.model_copy(update={"steps": steps})
+
+
+def clients_are_moved_before_the_promotion_is_seen(patch: pytest.MonkeyPatch) -> None:
+    """The name is pointed to the new site as soon as it is approved."""
+
+    def early(plan: Plan) -> Plan:
+        return _waiting_for(plan, "name.switch", ("approve",)) if plan.of_kind("promote") else plan
+
+    _every_plan(patch, early)
+
+
+def the_old_primary_is_started_before_it_is_isolated(patch: pytest.MonkeyPatch) -> None:
+    """Reprotect in the wrong order."""
+
+    def reversed_(plan: Plan) -> Plan:
+        if plan.mode != "reprotect":
+            return plan
+        start, isolate = plan.step("db.start"), plan.step("db.isolate")
+        return _waiting_for(_waiting_for(plan, "db.start", isolate.after), "db.isolate", (start.id,))
+
+    _every_plan(patch, reversed_)
+
+
+def a_switchover_does_not_wait_for_the_standby(patch: pytest.MonkeyPatch) -> None:
+    """Up to the shutdown checkpoint will do."""
+    patch.setattr(actions, "_condition", lambda _, step: IsState(want=step.wants[0]) if step.wants else IsReadable())

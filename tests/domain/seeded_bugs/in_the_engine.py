@@ -1,0 +1,97 @@
+"""Rules of the barrier and of the engine broken: what is enough to go on."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import pytest
+
+from orchestrator.domain import admission, barrier
+from orchestrator.domain.engine import actions, advance, steps
+from orchestrator.domain.outcome import Failed, Outcome, Unknown
+from orchestrator.domain.rehearsal import driving, invariants
+from orchestrator.domain.state import Status
+from tests.domain.seeded_bugs import everywhere, nothing
+
+fold = importlib.import_module("orchestrator.domain.engine.fold")  # the package's `fold` is the function
+
+
+def barrier_is_always_open(patch: pytest.MonkeyPatch) -> None:
+    everywhere(patch, "closed", nothing, barrier, steps, advance)
+    patch.setattr(advance, "ROLL_BACK_ON", frozenset())
+    patch.setattr(fold.barrier, "sufficient", nothing)
+    patch.setattr(steps, "satisfied", lambda record: record.status is not Status.PENDING)
+
+
+def any_evidence_will_do(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(barrier, "sufficient", nothing)
+
+
+def unlatched_will_do(patch: pytest.MonkeyPatch) -> None:
+    def sufficient(step: Any, evidence: Any) -> str | None:
+        return "weak" if evidence.strength < step.needs_strength and not evidence.attested_by else None
+
+    patch.setattr(barrier, "sufficient", sufficient)
+
+
+def unknown_counts_as_done(patch: pytest.MonkeyPatch) -> None:
+    real = steps.event_of
+
+    def event_of(outcome: Outcome) -> str:
+        return "done" if isinstance(outcome, Unknown) else real(outcome)
+
+    patch.setattr(fold, "event_of", event_of)
+    everywhere(patch, "closed", nothing, barrier, steps, advance)
+
+
+def a_look_finds_what_it_waits_for(patch: pytest.MonkeyPatch) -> None:
+    real = fold._looked
+    patch.setattr(fold, "_looked", lambda p, s, e: real(p, s, e.model_copy(update={"why": ""})))
+
+
+def the_measured_loss_is_ignored(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(barrier, "too_much_lost", nothing)
+
+
+def a_step_is_started_while_it_runs(patch: pytest.MonkeyPatch) -> None:
+    real = steps.startable
+
+    def startable(plan: Any, state: Any) -> Any:
+        again = tuple(s for s in plan.of_kind("fence") if state.steps[s.id].status is Status.RUNNING)
+        return (*real(plan, state), *again)
+
+    patch.setattr(actions, "startable", startable)
+
+
+def a_stuck_execution_asks_nobody(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(advance, "_wait", lambda *given: given[1])
+
+
+def a_lost_worker_is_replaced_for_ever(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(advance, "next_try", lambda _, record: steps.moved(record, "again") if steps.stuck(record) else None)
+
+
+def safety_steps_can_be_skipped(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(admission, "SAFETY", frozenset())
+
+
+def events_after_the_end_count(patch: pytest.MonkeyPatch) -> None:
+    real = fold.fold
+
+    def counting(plan: Any, state: Any, event: Any) -> Any:
+        return state.model_copy(update={"waits": state.waits + 1}) if state.finish else real(plan, state, event)
+
+    everywhere(patch, "fold", counting, driving, invariants)
+
+
+def a_lost_worker_is_clean(patch: pytest.MonkeyPatch) -> None:
+    """What a worker was about to do when it was lost is taken for not done."""
+    real = fold._ended
+
+    def ended(plan: Any, state: Any, event: Any) -> Any:
+        outcome = event.outcome
+        lost = isinstance(outcome, Unknown) and outcome.lost
+        return real(plan, state, event.model_copy(update={"outcome": Failed(why="lost")}) if lost else event)
+
+    patch.setattr(fold, "_ended", ended)

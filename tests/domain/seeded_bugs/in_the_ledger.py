@@ -1,0 +1,114 @@
+"""Rules of the ledger broken, and of the twins that go by it: what is in doubt, and whose requests pass."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from orchestrator.domain import barrier, ledger, twins
+from orchestrator.domain.ledger import GroupRecord
+from orchestrator.domain.outcome import Done, Outcome
+from orchestrator.domain.plan import Want
+from tests.domain.seeded_bugs import everywhere, nothing
+
+
+def an_unknown_closes_its_doubt(patch: pytest.MonkeyPatch) -> None:
+    def close_attempt(record: GroupRecord, attempt: Any, outcome: Outcome) -> GroupRecord:
+        doubts = tuple(d for d in record.doubts if d.attempt != attempt)
+        closed = real(record, attempt, outcome)
+        return closed.model_copy(update={"doubts": doubts})
+
+    real = ledger.close_attempt
+    patch.setattr(ledger, "close_attempt", close_attempt)
+
+
+def a_doubt_ends_before_its_time(patch: pytest.MonkeyPatch) -> None:
+    """Whatever is looked at is taken to have nothing more to come."""
+
+    def settle(record: GroupRecord, resource: str, late_effect: float | None, by: float) -> GroupRecord:
+        return real(record, resource, late_effect and -by, by)
+
+    real = ledger.settle
+    patch.setattr(ledger, "settle", settle)
+
+
+def the_last_outcome_wins(patch: pytest.MonkeyPatch) -> None:
+    """An attempt that ends well closes the doubts that earlier ones have left on the resource."""
+    real = ledger.close_attempt
+
+    def close_attempt(record: GroupRecord, attempt: Any, outcome: Outcome) -> GroupRecord:
+        closed = real(record, attempt, outcome)
+        if not isinstance(outcome, Done):
+            return closed
+        resource = outcome.evidence.resource
+        return closed.model_copy(update={"doubts": tuple(d for d in closed.doubts if d.want.resource != resource)})
+
+    patch.setattr(ledger, "close_attempt", close_attempt)
+
+
+def doubts_are_not_inherited(patch: pytest.MonkeyPatch) -> None:
+    """A new execution starts with a clean ledger."""
+    real = ledger.open_execution
+
+    def open_execution(record: GroupRecord, execution: Any, holder_is_gone: bool = False) -> GroupRecord | str:
+        opened = real(record, execution, holder_is_gone)
+        return opened if isinstance(opened, str) else opened.model_copy(update={"doubts": (), "issued": ()})
+
+    patch.setattr(ledger, "open_execution", open_execution)
+
+
+def a_release_in_doubt_is_ignored(patch: pytest.MonkeyPatch) -> None:
+    """A standby is promoted while the old primary's power may still come back on."""
+    everywhere(patch, "conflict", nothing, ledger, barrier)
+
+
+def a_doubt_that_was_answered_since_is_none(patch: pytest.MonkeyPatch) -> None:
+    """Only the journal is asked what is in doubt, and not what was when the execution began."""
+    patch.setattr(barrier, "conflict", nothing)
+
+
+def a_promotion_in_doubt_binds_its_own_component_only(patch: pytest.MonkeyPatch) -> None:
+    """What acts beside a database is switched on while the other site's promotion may still take effect."""
+    real = ledger.conflict
+
+    def conflict(record: GroupRecord, want: Want) -> str | None:
+        mine = tuple(d for d in record.doubts if d.want.component == want.component)
+        return real(record.model_copy(update={"doubts": mine}), want)
+
+    everywhere(patch, "conflict", conflict, ledger, barrier)
+
+
+def power_on_does_not_count_as_activating(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(ledger, "conflict", nothing)
+    patch.setattr(barrier, "conflict", nothing)
+    patch.setattr(ledger, "no_way_back", nothing)
+    patch.setattr(Want, "activates", property(lambda _: False))
+
+
+def the_guard_lets_old_attempts_through(patch: pytest.MonkeyPatch) -> None:
+    def enter(record: GroupRecord, request: Any, plan: str) -> GroupRecord | str:
+        return record.model_copy(update={"doubts": (*record.doubts, request), "issued": (*record.issued, request)})
+
+    patch.setattr(ledger, "enter", enter)
+
+
+def the_guard_lets_an_old_epoch_through(patch: pytest.MonkeyPatch) -> None:
+    """A worker of an execution that was terminated may still act."""
+    real = ledger.enter
+
+    def enter(record: GroupRecord, request: Any, plan: str) -> GroupRecord | str:
+        execution = record.execution and record.execution.model_copy(update={"plan": plan})
+        aged = record.model_copy(update={"epoch": request.attempt.epoch, "claims": {}, "execution": execution})
+        entered = real(aged, request, plan)
+        if isinstance(entered, str):
+            return entered
+        kept = {"epoch": record.epoch, "claims": record.claims, "execution": record.execution}
+        return entered.model_copy(update=kept)
+
+    patch.setattr(ledger, "enter", enter)
+
+
+def an_unfence_starts_a_machine_beside_its_twin(patch: pytest.MonkeyPatch) -> None:
+    """Only databases are looked up before something is unfenced."""
+    patch.setattr(twins, "_twin_acts", nothing)

@@ -1,0 +1,95 @@
+"""Rules of undo and of ends broken: what is put back, and what is said of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from orchestrator.domain import barrier, ledger
+from orchestrator.domain.engine import advance, steps, undoing
+from orchestrator.domain.ledger import GroupRecord
+from orchestrator.domain.outcome import Outcome, Unknown
+from orchestrator.domain.state import End, Status
+from orchestrator.domain.world import Power
+from tests.domain.seeded_bugs import everywhere, nothing
+
+
+def rollback_after_the_promotion_was_issued(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(ledger, "no_way_back", nothing)
+    everywhere(patch, "promotion_issued", nothing, advance, steps)
+
+
+def an_abort_undoes_after_the_promotion(patch: pytest.MonkeyPatch) -> None:
+    """A human may abort at any time, and then everything is put back."""
+    patch.setattr(ledger, "no_way_back", nothing)
+
+
+def doubts_are_forgotten_at_the_end(patch: pytest.MonkeyPatch) -> None:
+    def undoing_without_doubts(plan: Any, state: Any) -> Any:
+        forgetful = state.model_copy(update={"record": state.record.model_copy(update={"doubts": ()})})
+        return real(plan, forgetful)
+
+    real = advance._undoing
+    patch.setattr(advance, "_undoing", undoing_without_doubts)
+
+
+def an_unknown_is_not_undone(patch: pytest.MonkeyPatch) -> None:
+    def close_attempt(record: GroupRecord, attempt: Any, outcome: Outcome) -> GroupRecord:
+        closed = real(record, attempt, outcome)
+        if not isinstance(outcome, Unknown):
+            return closed
+        left = {name: tuple(r for r in getattr(closed, name) if r.attempt != attempt) for name in ("issued", "doubts")}
+        return closed.model_copy(update=left)
+
+    real = ledger.close_attempt
+    patch.setattr(ledger, "close_attempt", close_attempt)
+
+
+def nothing_is_undone(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(undoing, "undo_list", lambda *_: ())
+
+
+def undo_forgets_what_a_fence_took_along(patch: pytest.MonkeyPatch) -> None:
+    real = undoing.undo_list
+    patch.setattr(undoing, "undo_list", lambda p, s: tuple(u for u in real(p, s) if u.want.desired.kind != "role"))
+
+
+def undo_starts_a_machine_beside_its_twin(patch: pytest.MonkeyPatch) -> None:
+    """What an execution before this one has started is no matter of undo."""
+    patch.setattr(barrier, "started_elsewhere", nothing)
+
+
+def what_was_not_confirmed_is_not_undone(patch: pytest.MonkeyPatch) -> None:
+    """Undo covers the steps that are done, and no others."""
+    real = undoing.undo_list
+    patch.setattr(
+        undoing, "undo_list", lambda p, s: tuple(u for u in real(p, s) if s.steps[u.step].status is Status.DONE)
+    )
+
+
+def undo_switches_everything_on(patch: pytest.MonkeyPatch) -> None:
+    """Undo restores "on", whatever was before."""
+    real = undoing.before_of
+
+    def before_of(state: Any, resource: str, kind: str) -> Any:
+        return Power(power="on") if kind == "power" else real(state, resource, kind)
+
+    patch.setattr(undoing, "before_of", before_of)
+
+
+def rolled_back_with_a_doubt(patch: pytest.MonkeyPatch) -> None:
+    """Everything reads as before, so it is called rolled back, whatever may still come."""
+    real = advance.finished
+
+    def finished(plan: Any, state: Any, end: Any, why: str) -> Any:
+        doubtful = state.undoing and "may still take effect" in why
+        return real(plan, state, End.ROLLED_BACK if doubtful else end, why)
+
+    patch.setattr(advance, "finished", finished)
+
+
+def what_may_still_come_is_not_told(patch: pytest.MonkeyPatch) -> None:
+    """SUCCEEDED, and not a word of a request that may still take it back."""
+    real = advance._success
+    patch.setattr(advance, "_success", lambda p, s: real(p, s).partition(";")[0])
