@@ -79,7 +79,7 @@ class Activities:
         group = Group(self.actor.journal, plan.group)
         holder = (await in_thread(lambda _: group.record())).execution
         gone = holder is not None and holder.id != execution.id and await self.is_gone(holder.id)
-        claimed = await in_thread(lambda _: self.actor.claimed(plan, execution, gone, request.asked_at))
+        claimed = await in_thread(lambda _: self.actor.claimed(plan, execution, gone, request.asked_at, request.seen))
         return ClaimReply(record=None, refused=claimed) if isinstance(claimed, str) else ClaimReply(record=claimed)
 
     @activity.defn(name="close")

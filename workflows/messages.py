@@ -112,11 +112,13 @@ class EffectReply(Frozen):
 
 
 class ClaimRequest(Frozen):
-    """Claim the plan's group and what it changes. `asked_at`: when the checks looked at each resource."""
+    """Claim the plan's group and what it changes. `asked_at`: when the checks looked at each resource; `seen`: the
+    group's epoch then."""
 
     plan: Plan
     execution: Execution
     asked_at: dict[str, float]
+    seen: int
 
 
 class ClaimReply(Frozen):

@@ -133,7 +133,7 @@ async def performed(plan: Plan, order: Perform, execution: Execution) -> Ended:
 
 async def claimed(plan: Plan, state: ExecutionState) -> Claimed | ClaimRefused:
     """Whether the group is ours."""
-    request = ClaimRequest(plan=plan, execution=state.execution, asked_at=state.asked_at)
+    request = ClaimRequest(plan=plan, execution=state.execution, asked_at=state.asked_at, seen=state.record.epoch)
     try:
         reply = await workflow.execute_activity(
             "claim", request, result_type=ClaimReply, start_to_close_timeout=timedelta(seconds=30),

@@ -12,11 +12,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from orchestrator.app import plan_view
-from orchestrator.domain.admission import ATTESTABLE
 from orchestrator.domain.by_hand import ByHand, filled, wanted
 from orchestrator.domain.catalog import Catalog, NoSettings
 from orchestrator.domain.durations import show
-from orchestrator.domain.plan import Plan, ResourceSpec, Step, Want
+from orchestrator.domain.plan import CUTS, Plan, ResourceSpec, Step, Want
 from orchestrator.domain.world import OFF, ON, Holder, Records, State, Strength
 
 TICK = "- [ ] done    time ____:____    name ______________________    read back ______________________________"
@@ -139,7 +138,7 @@ def _proof(step: Step) -> Iterator[str]:
         latched = ", and it cannot come back writable by itself" if step.needs_latch else ""
         strength = f"F{step.needs_strength:d}"
         yield f"- done only when the authority that cut it reads it back after the cut ({strength}){latched}"
-    if step.kind in ATTESTABLE:
+    if step.kind in CUTS:
         yield "- if nobody can read it back: two different people vouch for it, each with the reason"
         yield f"    - name ______________________ because {BLANK}"
         yield f"    - name ______________________ because {BLANK}"

@@ -22,19 +22,14 @@ from orchestrator.domain.commands import (
 from orchestrator.domain.durations import show
 from orchestrator.domain.engine.steps import awaiting, satisfied, stuck
 from orchestrator.domain.findings import did_you_mean
-from orchestrator.domain.plan import SAFETY, Plan, Step
+from orchestrator.domain.plan import CUTS, SAFETY, Plan, Step
 from orchestrator.domain.state import ExecutionState
-
-ATTESTABLE = frozenset({"fence", "stop", "isolate"})
-"""Kinds that cut a site off: what two people can vouch for where no authority confirms it (FH)."""
 
 
 def refusal(plan: Plan, state: ExecutionState, command: Command) -> str | None:
     """Why the command is refused; None where it is admitted."""
     if state.finish:
         return f"this execution has ended: {state.finish.end}"
-    if not command.by.strip():
-        return "say who you are: `by` is empty"
     match command:
         case Approve():
             return _approve(plan, state, command)
@@ -64,9 +59,9 @@ def admitted(plan: Plan, state: ExecutionState) -> dict[str, str]:
     for step in state.waiting.steps if state.waiting else ():
         if stuck(state.steps[step]):
             found.setdefault("retry", f'tries again: {{"by": "you", "step": "{step}"}}')
-        if plan.step(step).kind not in SAFETY:
+        if plan.skippable(plan.step(step)):
             found.setdefault("skip", f'goes on without it: {{"by": "you", "step": "{step}", "reason": "..."}}')
-        if plan.step(step).kind in ATTESTABLE and stuck(state.steps[step]):
+        if plan.step(step).kind in CUTS and stuck(state.steps[step]):
             found.setdefault("attest", f'two people vouch for it: {{"by": "you", "step": "{step}", "reason": "..."}}')
     if _abort(state) is None:
         found["abort"] = "undoes what was done and ends" if state.claimed else "ends; nothing was changed"
@@ -87,7 +82,7 @@ def _approve(plan: Plan, state: ExecutionState, approve: Approve) -> str | None:
     if approve.plan not in (plan.hash, plan.digest):
         return f"`plan` is {approve.plan!r}, but the plan is {plan.hash!r}: read it again before you approve (I7)"
     approvers = gate.gate.approvers if gate and gate.gate else ()
-    if approvers and approve.by not in approvers:
+    if approvers and person(approve.by) not in map(person, approvers):
         return f"{approve.by!r} may not approve here: {', '.join(approvers)} may"
     blocking = [str(f) for f in judge(plan, state) if f.level == "blocks"] if not state.claimed else []
     if blocking:
@@ -128,9 +123,10 @@ def _about_a_step(plan: Plan, state: ExecutionState, command: Retry | Skip | Att
         return "it is being undone"
     if isinstance(command, Attest):
         return _attest(state, step, command)
-    if isinstance(command, Skip) and step.kind in SAFETY:
-        way_out = ": attest it, retry, or abort" if step.kind in ATTESTABLE else ": retry, or abort"
-        return f"{step.id} cannot be skipped: a skipped {step.kind} proves nothing (I2){way_out}"
+    if isinstance(command, Skip) and not plan.skippable(step):
+        way_out = ": attest it, retry, or abort" if step.kind in CUTS else ": retry, or abort"
+        worth = f"a skipped {step.kind} proves nothing (I2)" if step.kind in SAFETY else "it is what this is for (I4)"
+        return f"{step.id} cannot be skipped: {worth}{way_out}"
     held_back = state.waiting is not None and step.id in state.waiting.steps
     if held_back and not stuck(record):
         why = None if isinstance(command, Skip) else closed(plan, state, step)
@@ -141,7 +137,7 @@ def _about_a_step(plan: Plan, state: ExecutionState, command: Retry | Skip | Att
 
 
 def _attest(state: ExecutionState, step: Step, attest: Attest) -> str | None:
-    if step.kind not in ATTESTABLE:
+    if step.kind not in CUTS:
         return f"{step.id} is no fence: only a fence or stop can be attested"
     if not stuck(state.steps[step.id]):
         return f"{step.id} is {state.steps[step.id].status}: it can be attested once it has failed or is unknown"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.domain.checks import current_loss, unfenced
-from orchestrator.domain.ledger import conflict
+from orchestrator.domain.ledger import conflict, succeeded
 from orchestrator.domain.plan import Plan, Step, Want
 from orchestrator.domain.state import ExecutionState, Status
 from orchestrator.domain.twins import replaced, started_elsewhere
@@ -60,7 +60,7 @@ def closed(plan: Plan, state: ExecutionState, step: Step) -> str | None:
 
 def no_return(plan: Plan, state: ExecutionState, want: Want) -> str | None:
     """Why undo must not ask for this now; None where it may. As `closed`: what was in doubt may have come since."""
-    return conflict(state.record, want) or started_elsewhere(plan, state, want)
+    return conflict(state.record, want) or succeeded(state.record, want) or started_elsewhere(plan, state, want)
 
 
 def _unproven(plan: Plan, state: ExecutionState) -> str | None:

@@ -7,12 +7,12 @@ from typing import Literal
 
 from orchestrator.domain.base import Frozen
 from orchestrator.domain.durations import show
-from orchestrator.domain.ledger import Request, beyond_a_word, conflict, opposite
+from orchestrator.domain.ledger import Request, beyond_a_word, conflict, opposite, promotions
 from orchestrator.domain.loss import NOTHING_LOST, Loss, measure
 from orchestrator.domain.plan import Plan
 from orchestrator.domain.state import ExecutionState
 from orchestrator.domain.twins import replaced
-from orchestrator.domain.world import PRIMARY, Reading, ReplicatesFrom, Role, Strength, share_no_controller
+from orchestrator.domain.world import Reading, ReplicatesFrom, Role, Strength, share_no_controller
 
 
 class CheckFinding(Frozen):
@@ -52,11 +52,8 @@ def unfenced(plan: Plan) -> tuple[str, ...]:
 
 def promoted_before(state: ExecutionState, component: str, site: str) -> bool:
     """True where an execution that did not end cleanly has requested this promotion: the next goes on from there."""
-    return any(
-        request.want.component == component and request.want.site == site and request.want.desired == PRIMARY
-        for request in (*state.record.issued, *state.record.doubts)
-        if not request.attempt.undo
-    )
+    asked = (request.want for request in promotions(state.record))
+    return any((want.component, want.site) == (component, site) for want in asked)
 
 
 def current_loss(plan: Plan, state: ExecutionState, until: float | None = None) -> Loss | None:
@@ -189,7 +186,7 @@ def _reprotect_roles(
 
 def _ledger(plan: Plan, state: ExecutionState, component: str) -> Iterator[CheckFinding]:
     """What earlier executions left behind (I9, and the rule of opposite requests in doubt)."""
-    if plan.mode in ("planned", "forced"):
+    if plan.moves:
         fenced = [r for r in state.record.fenced if r.partition(":")[0] == f"{component}@{plan.target}"]
         if fenced:
             yield _blocks(component, plan.target, _still_fenced(plan, state, component))

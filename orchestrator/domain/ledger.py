@@ -6,7 +6,7 @@ functions over its own copy, so that the two cannot disagree about a rule.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from pydantic import Field
 
@@ -74,15 +74,21 @@ class GroupRecord(Frozen):
     tokens: dict[str, str] = Field(default_factory=dict)
 
 
-def open_execution(record: GroupRecord, execution: Execution, holder_is_gone: bool = False) -> GroupRecord | str:
+def open_execution(
+    record: GroupRecord, execution: Execution, holder_is_gone: bool = False, seen: int | None = None
+) -> GroupRecord | str:
     """The group claimed for `execution` under the next epoch, or why not (I6).
 
-    `holder_is_gone`: whoever holds the group was looked up and is closed, as after a Terminate.
+    `holder_is_gone`: whoever holds the group was looked up and is closed, as after a Terminate. `seen`: the epoch at
+    which that was so, and the checks were made: what has claimed the group since may have changed everything.
     """
-    if record.execution and record.execution.id != execution.id and not holder_is_gone:
-        return f"{record.group} is held by {record.execution}: wait for it, or end it first"
     if record.execution and record.execution.id == execution.id:
         return record
+    if record.execution and not holder_is_gone:
+        return f"{record.group} is held by {record.execution}: wait for it, or end it first"
+    if seen is not None and record.epoch != seen:
+        other = record.execution or "another execution"
+        return f"{record.group} was claimed since the checks, by {other}: start again, so that they are made again"
     update = {"epoch": record.epoch + 1, "execution": execution, "claims": {}, "tokens": {}}
     return record.model_copy(update=update)
 
@@ -99,13 +105,18 @@ def not_holding(record: GroupRecord, execution: str) -> str | None:
     return f"{held}, and not by {execution}: that was taken over, or reset"
 
 
-def close_execution(record: GroupRecord, epoch: int, clean: bool) -> GroupRecord:
-    """The group released. After a clean end nothing is left to undo; otherwise the next one inherits it all."""
+def close_execution(record: GroupRecord, plan: Plan, epoch: int, clean: bool) -> GroupRecord:
+    """The group released. After a clean end nothing of what the plan is about is left to undo, and a move is about all
+    of the group; otherwise the next one inherits it."""
     if record.epoch != epoch:
         return record
     update: dict[str, object] = {"execution": None, "claims": {}, "tokens": {}}
     if clean:
-        update |= {"issued": (), "before": {}}
+        left = (
+            frozenset[str]() if plan.moves else frozenset(r.want.resource for r in record.issued) - set(plan.resources)
+        )
+        update["issued"] = tuple(request for request in record.issued if request.want.resource in left)
+        update["before"] = {resource: state for resource, state in record.before.items() if resource in left}
     return record.model_copy(update=update)
 
 
@@ -127,7 +138,9 @@ def enter(record: GroupRecord, request: Request, plan: str) -> GroupRecord | str
     claimed = claim(record, request.attempt, request.want.resource)
     if isinstance(claimed, str):
         return claimed
-    blocked = conflict(claimed, request.want) or (no_way_back(claimed) if request.attempt.undo else None)
+    blocked = conflict(claimed, request.want)
+    if request.attempt.undo:
+        blocked = blocked or no_way_back(claimed) or succeeded(claimed, request.want)
     if blocked:
         return blocked
     if any(doubt.attempt == request.attempt for doubt in claimed.doubts):
@@ -269,8 +282,24 @@ def holding(record: GroupRecord, plan: Plan, held: Mapping[str, str]) -> dict[st
 
 def promotion_issued(record: GroupRecord) -> Request | None:
     """The promotion request past the point of doubt: from here on nothing un-fences the source by itself (I8)."""
-    requests = (*record.issued, *record.doubts)
-    return next((r for r in requests if _promotes(r.want) and not r.attempt.undo), None)
+    return next(promotions(record), None)
+
+
+def promotions(record: GroupRecord) -> Iterator[Request]:
+    """Every promotion that was requested and may have come, or did and was not followed by a clean end."""
+    return (r for r in (*record.issued, *record.doubts) if _promotes(r.want) and not r.attempt.undo)
+
+
+def successor(record: GroupRecord, component: str, site: str) -> str | None:
+    """The site that was promoted last, where that is another one: it has served since (I9)."""
+    holder = record.holders.get(component, site)
+    return holder if holder != site else None
+
+
+def succeeded(record: GroupRecord, want: Want) -> str | None:
+    """Why undo must not make a writer of what was replaced, whatever it was read as before; None where it may (I9)."""
+    after = successor(record, want.component, want.site) if _promotes(want) and want.site else None
+    return after and f"{want} is not safe: {want.component} is served at {after} since an earlier move"
 
 
 def no_way_back(record: GroupRecord) -> str | None:

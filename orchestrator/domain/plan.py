@@ -26,11 +26,14 @@ CHANGES: frozenset[Kind] = frozenset({"fence", "stop", "promote", "start", "swit
 PROVES: frozenset[Kind] = frozenset({"fence", "stop", "measure", "catch_up", "recheck"})
 """The kinds that make up the barrier: a promotion waits for each of them."""
 
+CUTS: frozenset[Kind] = frozenset({"fence", "stop", "isolate"})
+"""The kinds that cut a site off: what two people can vouch for where no authority confirms it (FH)."""
+
 NO_JOURNAL = "none"
 """What stands for the journal's identity in a plan that is only looked at."""
 
 SAFETY: frozenset[Kind] = PROVES | {"check", "approve", "promote", "isolate"}
-"""The kinds that cannot be skipped: a skipped one would open a barrier without evidence (I2)."""
+"""The kinds of which a skipped one would open a barrier without evidence (I2)."""
 
 
 def start_command(group: str, mode: PlanMode, to: str) -> str:
@@ -144,6 +147,16 @@ class Plan(Frozen):
     def of_kind(self, *kinds: Kind) -> tuple[Step, ...]:
         """The steps of these kinds, in plan order."""
         return tuple(step for step in self.steps if step.kind in kinds)
+
+    @property
+    def moves(self) -> bool:
+        """True where the service goes to another site."""
+        return self.mode in ("planned", "forced")
+
+    def skippable(self, step: Step) -> bool:
+        """True where a human may go on without the step. What a rebuild or an unfence is for is all that it does: with
+        any of it left out, its end would say what is not so (I4)."""
+        return self.moves and step.kind not in SAFETY
 
     @cached_property
     def digest(self) -> str:

@@ -36,6 +36,11 @@ class End(StrEnum):
     ABORTED_SAFE = "ABORTED_SAFE"
     NEEDS_HUMAN = "NEEDS_HUMAN"
 
+    @property
+    def clean(self) -> bool:
+        """True where nothing is left to undo."""
+        return self is not End.NEEDS_HUMAN
+
 
 class ReadError(Frozen):
     """A resource that could not be read. `lasting`: a wrong credential, name or setting; waiting does not mend it."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from orchestrator.domain.ledger import Request, promotion_issued
+from orchestrator.domain.ledger import Request, promotions, successor
 from orchestrator.domain.plan import Plan, Want
 from orchestrator.domain.state import ExecutionState
-from orchestrator.domain.world import ON
+from orchestrator.domain.world import ON, PRIMARY
 
 
 def replaced(plan: Plan, state: ExecutionState, component: str) -> str | None:
@@ -15,12 +15,15 @@ def replaced(plan: Plan, state: ExecutionState, component: str) -> str | None:
     goes by what was asked for last and by what is read: where nothing tells that its twin is off, it may be on.
     """
     rebuild = f"rebuild it with `tideover failback {plan.group} --reprotect-only`"
-    holder = state.record.holders.get(component, plan.target)
-    if holder != plan.target:
-        return f"was replaced by {holder}, which has served since: {rebuild}"
-    promoted = promotion_issued(state.record)
-    if promoted and promoted.want.component == component and promoted.want.site != plan.target:
-        return f"may have been replaced: {promoted.want} was requested by {promoted.attempt}: look at it, and {rebuild}"
+    if after := successor(state.record, component, plan.target):
+        return f"was replaced by {after}, which has served since: {rebuild}"
+    for promoted in promotions(state.record):
+        if promoted.want.component == component and promoted.want.site != plan.target:
+            asked = f"{promoted.want} was requested by {promoted.attempt}"
+            return f"may have been replaced: {asked}: look at it, and {rebuild}"
+    other = state.found.get(f"{component}@{plan.source}")
+    if other and other.state("role") == PRIMARY:
+        return f"was replaced: {component} at {plan.source} is a primary, whoever promoted it: {rebuild}"
     return _twin_acts(plan, state, component) if _acts_by_itself(plan, component) else None
 
 

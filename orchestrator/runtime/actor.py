@@ -13,7 +13,7 @@ from orchestrator.domain.ledger import Execution, GroupRecord
 from orchestrator.domain.outcome import Failed, Outcome
 from orchestrator.domain.plan import Kind, Plan, PlanMode, ResourceSpec
 from orchestrator.domain.record import ExecutionRecord
-from orchestrator.domain.state import Condition, End, Perform, ReadError
+from orchestrator.domain.state import Condition, Perform, ReadError
 from orchestrator.domain.world import Reading
 from orchestrator.ports import Journal, Resource, Runbooks
 from orchestrator.runtime import archive, audit, looking
@@ -65,9 +65,11 @@ class Actor:
         """A reading or an error of every resource."""
         return looking.check({name: self._opener(spec) for name, spec in specs.items()})
 
-    def claimed(self, plan: Plan, execution: Execution, gone: bool, asked_at: dict[str, float]) -> GroupRecord | str:
+    def claimed(
+        self, plan: Plan, execution: Execution, gone: bool, asked_at: dict[str, float], seen: int
+    ) -> GroupRecord | str:
         """The group claimed for this execution, or why not. `gone`: its holder surely runs no more."""
-        return Group(self.journal, plan.group).claim(plan, execution, gone, asked_at)
+        return Group(self.journal, plan.group).claim(plan, execution, gone, asked_at, seen)
 
     def performed(self, spec: ResourceSpec, asked: Perform, mandate: Mandate, cancelled: Cancelled) -> Outcome:
         """How the attempt ended."""
@@ -111,11 +113,10 @@ class Actor:
         """
         report, finish, warning = archive.keep(self.journal, record), record.finish, ""
         if epoch is not None and finish is not None:
-            clean = finish.end is not End.NEEDS_HUMAN
             detail = {"execution": record.execution.id, "end": str(finish.end), "why": finish.why}
             try:
                 group = Group(self.journal, record.plan.group, record.execution.id)
-                group.close(record.plan, epoch, clean, detail)
+                group.close(record.plan, epoch, finish.end.clean, detail)
             except TideoverError as error:
                 warning = str(error)
         return Closed(report, warning, audit.checkpoint(self.journal))

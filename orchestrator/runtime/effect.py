@@ -71,6 +71,7 @@ class GuardedCall:
     cancelled: Callable[[], bool]
     resume: str | None = None
     sent: int = field(default=0, init=False)
+    went_through: bool = field(default=False, init=False)
 
     def guard(self) -> None:
         """The request is in the ledger and may be sent now. Raises GuardRefused."""
@@ -86,6 +87,15 @@ class GuardedCall:
         if self.remaining <= 0:
             raise GuardRefused(f"the deadline of {self.order.attempt} has passed")
         self.sent += 1
+
+    def accepted(self) -> None:
+        """Something was done, whatever becomes of what is asked for next."""
+        self.went_through = True
+
+    @property
+    def may_have_been_done(self) -> bool:
+        """True where an error of the request that is under way does not tell of all that was asked for."""
+        return self.sent > 1 or self.went_through
 
     def checkpoint(self, token: str) -> None:
         """The token is durable."""
@@ -159,9 +169,8 @@ def _change(resource: Resource, order: Order, observed: Reading, call: GuardedCa
     except ProviderError as error:
         if not call.sent:
             return NotSent(why=str(error), refused=isinstance(error, WrongIdentity))
-        return (
-            NotSent(why=str(error), refused=False) if error.surely_not_done and call.sent == 1 else _doubt(str(error))
-        )
+        surely_not = error.surely_not_done and not call.may_have_been_done
+        return NotSent(why=str(error), refused=False) if surely_not else _doubt(str(error))
     return Accepted(at=time.time())
 
 

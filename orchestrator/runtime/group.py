@@ -35,19 +35,25 @@ class Group:
         return self._read()[0]
 
     def claim(
-        self, plan: Plan, execution: Execution, holder_is_gone: bool, asked_at: dict[str, float] | None = None
+        self,
+        plan: Plan,
+        execution: Execution,
+        holder_is_gone: bool,
+        asked_at: dict[str, float] | None = None,
+        seen: int | None = None,
     ) -> GroupRecord | str:
         """The group and everything that the plan changes, claimed for `execution`; or why not (I6).
 
         A refusal stands in the audit trail as well.
         `asked_at`: when the checks looked at each resource, which settles doubts that are older than they can be late.
+        `seen`: the epoch at which they did.
         """
         if plan.journal != self.journal.id:
             return f"the plan was made for journal {plan.journal[:8]}, this one is {self.journal.id[:8]}: plan again"
         detail = {"execution": execution.id}
         claimed = self._swap(
             lambda record: ledger.open_execution(
-                ledger.settle_all(record, plan, asked_at or {}), execution, holder_is_gone
+                ledger.settle_all(record, plan, asked_at or {}), execution, holder_is_gone, seen
             ),
             self._entry("claimed", execution.who, execution.plan, detail),
             holding=plan,
@@ -67,7 +73,7 @@ class Group:
         def change(record: GroupRecord) -> GroupRecord | str:
             if record.epoch != epoch:
                 return f"epoch {epoch} of {self.name} is over: a newer execution has taken over"
-            return ledger.close_execution(record, epoch, clean)
+            return ledger.close_execution(record, plan, epoch, clean)
 
         closed = self._swap(self._own(change), entry, holding=plan)
         if isinstance(closed, str):

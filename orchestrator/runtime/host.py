@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import os
 import pwd
+import re
 import signal
 import socket
 import subprocess
@@ -34,6 +35,14 @@ _READY_SECONDS = 6.0  # connection, authentication and the remote shell; a froze
 _GRACE_SECONDS = 3.0  # what the far side's own limit, and the way back, may take longer than the limit itself
 _TIMED_OUT = (124, 137)  # coreutils `timeout`: the limit passed; the command had to be killed
 _NOT_FOUND = 127
+
+_REFUSED_TO_SWITCH = re.compile(
+    r"sudo: (.*(password is required|terminal is required|no tty present|command not found|not allowed|not permitted to"
+    r"|unknown user|unknown uid|must be setuid|must be owned by|effective uid|passwd database|account validation"
+    r"|no valid sudoers|parse error))|runuser: (user .* does not exist|may not be used|failed to execute|cannot )"
+)
+"""The last words of those who refused to run anything. They warn as well, and then it has run: sudo, of a host that no
+name server knows."""
 
 # What ssh says before a command has begun -> our error and what to do. The first that fits; else Unreachable.
 _BEFORE_START: tuple[tuple[str, type[ProviderError], str], ...] = (
@@ -159,8 +168,7 @@ class Host:
     def _refuse_what_never_ran(self, tool: str, completed: Completed) -> None:
         if completed.code == _NOT_FOUND:
             raise Misconfigured(f"{self}: {tool} was not found there ({completed.complaint}); install it")
-        switcher = next((s for s in ("runuser", "sudo") if completed.stderr.startswith(f"{s}:")), None)
-        if completed.code == 1 and switcher and self.run_as:
+        if completed.code == 1 and self.run_as and _REFUSED_TO_SWITCH.match(completed.complaint):
             raise Misconfigured(f"{self}: cannot run as {self.run_as}: {completed.complaint}")
 
 

@@ -142,6 +142,7 @@ class FloatingIp:
         done = host.run(["sh", "-c", script, "sh", *words], timeout=limit, guard=call.guard)
         if done.code:
             raise complained(host, what, done)
+        call.accepted()
 
     def _look(self, site: str) -> _Look:
         host, interface = self._hosts[site], self._places[site].interface

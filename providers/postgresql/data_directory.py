@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.resources import files
 
@@ -16,6 +15,7 @@ _LOOK_SECONDS = 5.0
 _SCRIPT = files("providers.postgresql").joinpath("on_host.sh").read_text()
 _AT_BOOT = files("providers.postgresql").joinpath("at_boot.sh").read_text()
 _REFUSALS: dict[int, type[ProviderError]] = {20: WrongIdentity, 21: Conflict, 22: Misconfigured}
+_HALF_DONE = 23
 _UNFINISHED = ("did not start in time", "does not shut down")  # pg_ctl's words when its wait is over
 
 
@@ -112,19 +112,19 @@ class DataDirectory:
 
         `server_process` serves a session of ours: its parent has to be the postmaster of this directory.
         """
-        self._run("stop", str(server_process), _whole(call), timeout=call.remaining, guard=call.guard)
+        self._run("stop", str(server_process), _whole(call), timeout=call.remaining, call=call)
 
     def halt(self, call: Call) -> None:
         """The standby that we have just started on this very directory was shut down cleanly."""
-        self._run("halt", _whole(call), timeout=call.remaining, guard=call.guard)
+        self._run("halt", _whole(call), timeout=call.remaining, call=call)
 
     def settle(self, call: Call) -> None:
         """A server that is down has ended as one that was shut down, and starts as a standby only."""
-        self._run("settle", _whole(call), timeout=call.remaining, guard=call.guard)
+        self._run("settle", _whole(call), timeout=call.remaining, call=call)
 
     def start(self, role: str, call: Call) -> None:
         """The server was started as `primary` or as `standby`."""
-        self._run(f"start_{role}", _whole(call), timeout=call.remaining, guard=call.guard)
+        self._run(f"start_{role}", _whole(call), timeout=call.remaining, call=call)
 
     def rebuild(self, way: str, source: str, password: str | None, settings: str, call: Call) -> None:
         """The directory can start as a standby with `settings`; `way` is rewind or backup.
@@ -132,11 +132,11 @@ class DataDirectory:
         `source` is the connection string for PostgreSQL's programs, without the password.
         """
         stdin = f"{source}\n{password or ''}\n{settings}"
-        self._run(way, _whole(call), timeout=call.remaining, stdin=stdin, guard=call.guard)
+        self._run(way, _whole(call), timeout=call.remaining, stdin=stdin, call=call)
 
     def discard(self, call: Call) -> None:
         """What was kept aside during a rebuild is gone."""
-        self._run("discard", timeout=call.remaining, guard=call.guard)
+        self._run("discard", timeout=call.remaining, call=call)
 
     def _run(
         self,
@@ -144,15 +144,17 @@ class DataDirectory:
         *more: str,
         timeout: float,
         stdin: str = "",
-        guard: Callable[[], None] | None = None,
+        call: Call | None = None,
     ) -> Completed:
         place = self.place
         argv = ["sh", "-c", _SCRIPT, "on_host", verb, self.path, str(place.port)]
         argv += [place.bin_directory or "", place.config_file or "", *more]
-        done = self.host.run(argv, timeout=timeout, stdin=stdin, guard=guard)
+        done = self.host.run(argv, timeout=timeout, stdin=stdin, guard=call.guard if call else None)
         if done.code == 0:
+            if call:
+                call.accepted()
             return done
-        if any(words in done.stderr for words in _UNFINISHED):
+        if done.code == _HALF_DONE or any(words in done.stderr for words in _UNFINISHED):
             raise Doubtful(f"{self}: {verb}: {done.complaint}")
         raise _REFUSALS.get(done.code, Rejected)(f"{self}: {verb}: {done.complaint}")
 

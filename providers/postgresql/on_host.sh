@@ -3,7 +3,7 @@
 #   on_host <verb> <data directory> <port> <bin directory or ''> <configuration file or ''> [more]
 #
 # Exit codes of its own: 20 this is not the server that is meant, 21 not in the state that the verb needs,
-# 22 something is missing here. Anything else is what PostgreSQL's program returned.
+# 22 something is missing here, 23 it was done in part. Anything else is what PostgreSQL's program returned.
 set -u
 umask 077
 verb=$1 data=$2 port=$3 bin=$4 config=$5
@@ -55,7 +55,7 @@ one_at_a_time() { # the lock is given back when this script ends; a server start
 durable() { sync "$@" 2>/dev/null || sync; }
 
 latch() {
-    : >"$data/standby.signal" || exit 22
+    touch "$data/standby.signal" || refuse 23 "standby.signal cannot be written to $data: it could start as a primary"
     durable "$data/standby.signal" "$data"
 }
 

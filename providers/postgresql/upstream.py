@@ -56,9 +56,11 @@ class Upstream:
                 # pg_rewind reads the timeline from the control file, where it changes with the first checkpoint only.
                 call.guard()
                 session.do("checkpoint")
+                call.accepted()
             if not session.rows("select 1 from pg_replication_slots where slot_name = %s", slot):
                 call.guard()
                 session.do("select pg_create_physical_replication_slot(%s, true)", slot)
+                call.accepted()
 
     @property
     def source(self) -> str:

@@ -7,13 +7,13 @@ from collections.abc import Callable
 import pytest
 
 from orchestrator.domain.engine import start
-from orchestrator.domain.engine.advance import finished
+from orchestrator.domain.engine.advance import advance, finished
 from orchestrator.domain.ledger import Attempt, Execution, GroupRecord, Request
 from orchestrator.domain.plan import Plan, PlanMode, Want
 from orchestrator.domain.rehearsal.driving import Mission, begin, following
 from orchestrator.domain.rehearsal.model import World, at_rest
 from orchestrator.domain.rehearsal.nature import crashed, cut_off
-from orchestrator.domain.state import End, ExecutionState
+from orchestrator.domain.state import End, ExecutionState, Status, StepRecord
 from orchestrator.domain.world import PRIMARY
 from tests.domain import runbooks
 from tests.domain.on_the_way import ended
@@ -79,3 +79,20 @@ def test_what_is_fenced_is_moved_to_only_when_rebuilt_and_it_is_told_what_that_n
     ].partition("; ")
     assert first == "run `tideover failback demo --reprotect-only` first"
     assert needs.startswith(f"that needs db at right, which {found}: bring it back") == bool(change)
+
+
+@pytest.mark.parametrize("mode", ["reprotect", "unfence"])
+def test_what_serves_is_never_to_be_unfenced(mode: PlanMode) -> None:
+    plan = runbooks.planned(runbooks.demo(), mode, "left")
+    finish = finished(plan, _state(plan), End.NEEDS_HUMAN, "why").finish
+    assert finish is not None
+    assert finish.next_commands == (STATUS, BACK[0] if mode == "reprotect" else UNFENCED)
+
+
+def test_what_was_skipped_is_said_at_the_end() -> None:
+    plan = runbooks.planned(runbooks.demo(), "forced", "right")
+    state = _state(plan)
+    done = {step: StepRecord(status=Status.SKIPPED if step == "name.switch" else Status.DONE) for step in state.steps}
+    finish = advance(plan, state.model_copy(update={"steps": done})).finish
+    assert finish is not None
+    assert finish.why == "demo is served at right; skipped, and not confirmed: name.switch"

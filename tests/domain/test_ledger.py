@@ -22,9 +22,11 @@ from orchestrator.domain.world import (
     State,
     Strength,
 )
+from tests.domain import runbooks
 
 PLAN, MACHINE, SERVER = "p" * 64, "db@a:bmc", "db@b"
 EPOCH = 3
+MOVE = runbooks.planned(runbooks.demo(), "forced", "right")
 
 
 def execution(name: str = "e1", plan: str = PLAN) -> Execution:
@@ -282,6 +284,26 @@ class TestThePointOfDoubt:
         assert after.holders == {"db": "b", "app": "a"}
 
 
+class TestWhatWasReplaced:
+    """I9: undo makes no writer of it, whatever it was read as before."""
+
+    @pytest.mark.parametrize(
+        ("holder", "undo", "refused"), [("b", True, True), ("b", False, False), ("a", True, False), (None, True, False)]
+    )
+    def test_it_is_restarted_as_a_primary_by_a_move_alone(self, holder: str | None, undo: bool, refused: bool) -> None:
+        restart = want(PRIMARY, "a", resource="db@a")
+        found = ledger.enter(record(holders={"db": holder} if holder else {}), request(wanted=restart, undo=undo), PLAN)
+        assert isinstance(found, str) == refused
+        if refused:
+            assert found == "db@a: role primary is not safe: db is served at b since an earlier move"
+
+    @pytest.mark.parametrize("wanted", [UNFENCE, want(Role(role="stopped"), "a", resource="db@a")])
+    def test_its_machine_and_its_standby_are_put_back(self, wanted: Want) -> None:
+        assert isinstance(
+            ledger.enter(record(holders={"db": "b"}), request(wanted=wanted, undo=True), PLAN), GroupRecord
+        )
+
+
 class TestExecutions:
     def test_a_free_group_is_opened_under_the_next_epoch(self) -> None:
         found = ledger.open_execution(record(execution=None, claims={"x": 4}, tokens={"x": "t"}), execution())
@@ -298,13 +320,33 @@ class TestExecutions:
 
     @pytest.mark.parametrize(("clean", "left"), [(True, 0), (False, 1)])
     def test_doubts_outlive_every_end_and_the_undo_list_an_unclean_one(self, clean: bool, left: int) -> None:
-        closed = ledger.close_execution(entered(record(), request()), EPOCH, clean)
+        closed = ledger.close_execution(entered(record(), request()), MOVE, EPOCH, clean)
         assert closed.execution is None
         assert (len(closed.doubts), len(closed.issued), len(closed.before)) == (1, left, left)
         assert closed.fenced == {MACHINE: "a"}
 
+    def test_what_another_plan_is_about_outlives_a_rebuild_and_an_unfence_and_no_move(self) -> None:
+        of = runbooks.planned(runbooks.demo(), "unfence", "left")
+        own, other = next(iter(of.resources)), "ip"
+        asked = tuple(request(n, want(ON, resource=name)) for n, name in enumerate((own, other)))
+        found = record(issued=asked, before={own: OFF, other: Holder(site="a")})
+        closed = ledger.close_execution(found, of, EPOCH, clean=True)
+        assert (closed.issued, list(closed.before)) == (asked[1:], [other])
+        assert ledger.close_execution(found, MOVE, EPOCH, clean=True).issued == ()
+
+    def test_a_group_that_was_claimed_since_the_checks_is_not_opened_on_their_word(self) -> None:
+        free = record(execution=None)
+        assert isinstance(ledger.open_execution(free, execution("e2"), seen=EPOCH), GroupRecord)
+        said = ledger.open_execution(free, execution("e2"), seen=EPOCH - 1)
+        assert (
+            said == "shop was claimed since the checks, by another execution: start again, so that they are made again"
+        )
+        held = ledger.open_execution(record(), execution("e2"), holder_is_gone=True, seen=EPOCH - 1)
+        assert "was claimed since the checks, by e1, forced to b" in str(held), "the one that is gone is another"
+        assert ledger.open_execution(record(), execution(), seen=EPOCH - 1) == record(), "its own claim, asked twice"
+
     def test_an_older_execution_closes_nothing(self) -> None:
-        assert ledger.close_execution(record(), EPOCH - 1, clean=True) == record()
+        assert ledger.close_execution(record(), MOVE, EPOCH - 1, clean=True) == record()
 
     def test_a_fence_stays_until_what_it_cut_is_released_or_powered_on(self) -> None:
         fenced = record(fenced={"db@a": "a", "db@a:bmc": "a", "db@ab": "ab", "db2@a": "a"})

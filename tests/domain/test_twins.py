@@ -10,7 +10,7 @@ from orchestrator.domain.ledger import Attempt, Execution, GroupRecord, Request
 from orchestrator.domain.plan import Want
 from orchestrator.domain.state import ExecutionState
 from orchestrator.domain.twins import replaced, started_elsewhere
-from orchestrator.domain.world import Power, Reading
+from orchestrator.domain.world import PRIMARY, STANDBY, Power, Reading, Role
 from tests.domain import runbooks
 
 MACHINE, DEMO = runbooks.runbook(runbooks.MACHINE), runbooks.demo()
@@ -105,3 +105,32 @@ def test_a_databases_machine_may_be_on_at_both_sites() -> None:
     state = start(plan, execution, GroupRecord(group=plan.group))
     assert replaced(plan, state, "db") is None
     assert started_elsewhere(plan, state, machine) is None
+
+
+BACK_ON = runbooks.planned(DEMO, "unfence", "left")
+
+
+def _database(role: Role, *promoted: str) -> ExecutionState:
+    execution = Execution(id="e2", who="ann", plan=BACK_ON.digest, mode="unfence", target="left", since=2.0)
+    asked = tuple(
+        Request(
+            attempt=Attempt(epoch=n, step="db.promote", method=0, n=1), before=None, at=float(n),
+            want=Want(resource=f"db@{site}", component="db", site=site, desired=PRIMARY),
+        )
+        for n, site in enumerate(promoted)
+    )  # fmt: skip
+    state = start(BACK_ON, execution, GroupRecord(group=BACK_ON.group, epoch=9, issued=asked))
+    return state.model_copy(update={"found": {"db@right": Reading(states=(role,), authority="db@right")}})
+
+
+@pytest.mark.parametrize(
+    ("state", "why"),
+    [
+        pytest.param(_database(PRIMARY), "db at right is a primary, whoever promoted it", id="read"),
+        pytest.param(_database(STANDBY, "right"), "db@right: role primary was requested by 0/1 db.promote", id="requested"),
+        pytest.param(_database(STANDBY, "left", "right"), "was requested by 1/1 db.promote", id="after one of its own"),
+    ],
+)
+def test_a_database_is_not_unfenced_beside_what_may_have_replaced_it(state: ExecutionState, why: str) -> None:
+    assert why in (replaced(BACK_ON, state, "db") or "")
+    assert replaced(BACK_ON, _database(STANDBY, "left"), "db") is None

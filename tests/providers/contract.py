@@ -62,6 +62,7 @@ class RecordedCall:
     def __init__(self, allowed: int = 1_000, remaining: float = 30.0, resume: str | None = None) -> None:
         self.allowed, self.guards, self.tokens, self.resume = allowed, 0, [], resume
         self._deadline = time.monotonic() + remaining
+        self.went_through = False
 
     tokens: list[str]
 
@@ -70,6 +71,9 @@ class RecordedCall:
         if self.guards > self.allowed:
             msg = "refused by the test"
             raise GuardRefused(msg)
+
+    def accepted(self) -> None:
+        self.went_through = True
 
     def checkpoint(self, token: str) -> None:
         self.tokens.append(token)

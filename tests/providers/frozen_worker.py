@@ -61,6 +61,9 @@ class Halting:
         if here and self._task.moment == "past its guard":
             stand_still()
 
+    def accepted(self) -> None:
+        self._call.accepted()
+
     def checkpoint(self, token: str) -> None:
         self._call.checkpoint(token)
 

@@ -573,6 +573,17 @@ def test_a_standby_that_is_down_is_not_started_as_a_primary(pair: Pair, cleanly:
     assert "recovery" in pair.control("az-b", "Database cluster state")
 
 
+def test_a_stop_that_cannot_latch_was_done_in_part(pair: Pair) -> None:
+    """It is down, so nobody may say that nothing was done."""
+    server, signal = pair.resource("az-a"), pair.data("az-a") / "standby.signal"
+    signal.symlink_to("/nowhere/at/all")
+    with pytest.raises(Doubtful, match=r"standby\.signal cannot be written"):
+        server.apply(STOPPED, server.observe(), RecordedCall())
+    signal.unlink()
+    reading = server.observe()
+    assert (reading.state("role"), reading.latched) == (STOPPED, False)
+
+
 def test_a_crashed_server_is_settled_before_it_counts_as_stopped(pair: Pair) -> None:
     pair.sql("az-a", "create table before_the_crash ()")
     crash(pair, "az-a")

@@ -205,6 +205,23 @@ def test_a_bug_in_an_adapter_never_becomes_done(stage: Stage, where: str) -> Non
     assert len(stage.group.record().doubts) == (0 if where == "before_guard" else 1)
 
 
+@pytest.mark.parametrize(("went_through", "surely_not"), [(False, True), (True, False)])
+def test_an_error_after_something_went_through_is_no_proof_that_nothing_was_done(
+    stage: Stage, went_through: bool, surely_not: bool
+) -> None:
+    """The line is lost between two requests of one attempt, before the second has passed its guard."""
+
+    def then() -> None:
+        if went_through:
+            switch.calls[0].accepted()
+        raise Unreachable("the line is down")
+
+    switch = Switch(after_effect=then, effective=False)
+    outcome = stage.performed(switch, order(stage.plan, timeout=0.5))
+    assert isinstance(outcome, Failed if surely_not else Unknown)
+    assert (stage.group.record().doubts == ()) == surely_not
+
+
 def test_after_the_deadline_nothing_is_sent(stage: Stage) -> None:
     switch = Switch(before_guard=lambda: time.sleep(0.4))
     outcome = stage.performed(switch, order(stage.plan, timeout=0.2))

@@ -22,6 +22,7 @@ from orchestrator.domain.errors import (
     WrongIdentity,
 )
 from orchestrator.runtime import ssh
+from orchestrator.runtime.command import Completed
 from orchestrator.runtime.host import Host
 from tests.ssh import Sshd
 
@@ -78,6 +79,23 @@ def test_another_user(host: Host) -> None:
 def test_an_unknown_user_is_told(host: Host) -> None:
     with pytest.raises(Misconfigured, match="no-such-user"):
         Host(host.ssh, run_as="no-such-user").run(["true"], timeout=5)
+
+
+@pytest.mark.parametrize(("said", "ran"), [
+    ("sudo: a password is required", False),
+    ("sudo: unable to resolve host pg-a: Temporary failure in name resolution", True),
+    ("sudo: unable to resolve host pg-a: Temporary failure in name resolution\npg_ctl: no such luck", True),
+    ("sudo: setrlimit(RLIMIT_CORE): Operation not permitted", True),
+    ("runuser: user pg does not exist or the user entry does not contain all the required fields", False),
+])  # fmt: skip
+def test_a_warning_of_the_one_who_switches_users_does_not_tell_that_nothing_ran(said: str, ran: bool) -> None:
+    done = Completed(1, "", said + "\n")
+    host = Host(None, run_as="pg")
+    if ran:
+        host._refuse_what_never_ran("pg_ctl", done)
+    else:
+        with pytest.raises(Misconfigured, match="cannot run as pg"):
+            host._refuse_what_never_ran("pg_ctl", done)
 
 
 def test_past_the_limit_it_is_doubtful_and_the_command_is_gone(host: Host, tmp_path: Path) -> None:

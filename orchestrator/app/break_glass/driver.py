@@ -223,7 +223,7 @@ class Driver:
     def _claimed(self, state: ExecutionState) -> Event:
         holder = Group(self.actor.journal, self.plan.group).record().execution
         gone = holder is not None and holder.id == self.gone
-        claimed = self.actor.claimed(self.plan, state.execution, gone, state.asked_at)
+        claimed = self.actor.claimed(self.plan, state.execution, gone, state.asked_at, state.record.epoch)
         now = time.time()
         return ClaimRefused(why=claimed, at=now) if isinstance(claimed, str) else Claimed(record=claimed, at=now)
 

@@ -7,7 +7,7 @@ from orchestrator.domain.barrier import fenced_at
 from orchestrator.domain.checks import current_loss
 from orchestrator.domain.commands import Approve
 from orchestrator.domain.durations import show
-from orchestrator.domain.plan import SAFETY, Plan
+from orchestrator.domain.plan import CUTS, Plan
 from orchestrator.domain.state import ExecutionState
 from workflows.messages import Snapshot
 
@@ -58,5 +58,5 @@ def _steps(name: str, plan: Plan, state: ExecutionState) -> list[str]:
     if name == "retry":
         return list(waiting)
     if name == "skip":
-        return [step for step in waiting if plan.step(step).kind not in SAFETY]
-    return [step for step in waiting if plan.step(step).kind in ("fence", "stop")]
+        return [step for step in waiting if plan.skippable(plan.step(step))]
+    return [step for step in waiting if plan.step(step).kind in CUTS]

@@ -15,6 +15,7 @@ from orchestrator.domain.barrier import sufficient
 from orchestrator.domain.checks import judge
 from orchestrator.domain.commands import Approve, Attest, Command, Retry, Skip
 from orchestrator.domain.ledger import Request
+from orchestrator.domain.plan import CUTS
 from orchestrator.domain.record import ExecutionRecord
 from orchestrator.domain.state import End, Human, Issued, Status
 
@@ -101,7 +102,7 @@ def _barrier_at(facts: Facts) -> float | None:
 
 def _weakest_link(facts: Facts) -> str | None:
     """Of all that had to be cut off: what is not confirmed, else who vouched, else the weakest that was read."""
-    cut = facts.plan.of_kind("fence", "stop", "isolate")
+    cut = facts.plan.of_kind(*CUTS)
     if not cut or not facts.changed:
         return None
     records = [(step, facts.state.steps[step.id]) for step in cut]

@@ -8,6 +8,7 @@ from typing import Literal
 from orchestrator.app.report.model import Report, Verdict
 from orchestrator.app.report.wording import seconds
 from orchestrator.domain.loss import Loss
+from orchestrator.domain.plan import CUTS
 from orchestrator.domain.state import End
 
 Tone = Literal["good", "warn", "bad", "plain"]
@@ -95,7 +96,7 @@ def _objective(target: float) -> str:
 
 def _proof(report: Report) -> Number:
     label = "Proof that the other side is off"
-    cut = [line for line in report.steps if line.kind in ("fence", "stop", "isolate")]
+    cut = [line for line in report.steps if line.kind in CUTS]
     if not cut or not any(one.attempt for one in report.tries):
         return Number(label, "—", "nothing was cut off", Verdict.NOT_APPLICABLE, "plain")
     proofs = [e for e in report.evidence if e.sufficient and e.step in {line.id for line in cut}]

@@ -39,8 +39,7 @@ def advance(plan: Plan, state: ExecutionState) -> ExecutionState:
 def finished(plan: Plan, state: ExecutionState, end: End, why: str) -> ExecutionState:
     """The state at its end, with the commands to go on with."""
     finish = Finish(end=end, why=why, next_commands=_commands(plan, state, end), protected=_protected(plan, end))
-    clean = end is not End.NEEDS_HUMAN
-    record = close_execution(state.record, state.record.epoch, clean) if state.claimed else state.record
+    record = close_execution(state.record, plan, state.record.epoch, end.clean) if state.claimed else state.record
     return state.model_copy(update={"finish": finish, "waiting": None, "record": record})
 
 
@@ -169,6 +168,8 @@ def _success(plan: Plan, state: ExecutionState) -> str:
     }.get(plan.mode, f"{plan.group} is served at {plan.target}")
     last = {want.resource: want for step in plan.steps for want in step.wants}
     opposite = [str(doubt.want) for doubt in state.record.doubts if doubt.want != last.get(doubt.want.resource)]
+    skipped = [step for step, record in state.steps.items() if record.status is Status.SKIPPED]
+    said += f"; skipped, and not confirmed: {', '.join(skipped)}" if skipped else ""
     return f"{said}; but what was requested before may still take effect: {'; '.join(opposite)}" if opposite else said
 
 
@@ -178,14 +179,14 @@ def _protected(plan: Plan, end: End) -> bool:
 
 def _commands(plan: Plan, state: ExecutionState, end: End) -> tuple[str, ...]:
     group, again = plan.group, start_command(plan.group, plan.mode, plan.target)
-    if end is End.SUCCEEDED and plan.mode in ("planned", "forced") and plan.of_kind("promote"):
+    if end is End.SUCCEEDED and plan.moves and plan.of_kind("promote"):
         return (f"tideover failback {group} --reprotect-only", f"tideover failback {group}")
     if end is End.SUCCEEDED and plan.mode == "reprotect":
         return (f"tideover run {group} --to {plan.target} --mode planned",)
     if end is End.NEEDS_HUMAN:
-        unfence = () if promotion_issued(state.record) else (f"tideover unfence {group} --at {plan.source}",)
-        go_on = again if plan.mode in ("reprotect", "unfence") else start_command(group, "forced", plan.target)
-        return (f"tideover status {group}", go_on, *(command for command in unfence if command != go_on))
+        go_on = start_command(group, "forced", plan.target) if plan.moves else again
+        unfence = (start_command(group, "unfence", plan.source),) if plan.moves else ()
+        return (f"tideover status {group}", go_on, *(() if promotion_issued(state.record) else unfence))
     if end is End.SUCCEEDED and plan.mode == "unfence":
         return (f"tideover status {group}",)
     return (again,) if state.claimed else ()

@@ -24,7 +24,6 @@ from orchestrator.domain.state import (
     Action,
     Check,
     Claim,
-    End,
     Event,
     ExecutionState,
     LookFor,
@@ -204,7 +203,7 @@ def following(now: Rehearsal, mission: Mission) -> Rehearsal:
     world = now.memory.of(rebased, now.world, START)
     earlier = START - now.world.clock
     past = now.past._replace(number=now.past.number + 1, reactions=mission.reactions)
-    if finish and finish.end is not End.NEEDS_HUMAN and not now.journal.issued:
+    if finish and finish.end.clean and not now.journal.issued:
         past = past._replace(origin=world.facts(), disturbed=frozenset())
     else:
         past = past._replace(origin=past.origin | world.facts())
@@ -262,7 +261,7 @@ def folded(now: Rehearsal, event: Event) -> Rehearsal:
     state = now.memory.of(_fold, now.mission, now.state, event)
     journal = now.journal
     if state.finish and not now.state.finish:
-        journal = now.memory.of(_closed, journal, state)
+        journal = now.memory.of(_closed, now.mission, journal, state)
     return now._replace(state=state, journal=journal, heard=Heard(event, now.heard))
 
 
@@ -270,10 +269,10 @@ def _fold(mission: Mission, state: ExecutionState, event: Event) -> ExecutionSta
     return fold(mission.plan, state, event)
 
 
-def _closed(journal: GroupRecord, state: ExecutionState) -> GroupRecord:
+def _closed(mission: Mission, journal: GroupRecord, state: ExecutionState) -> GroupRecord:
     if not state.claimed or state.finish is None:
         return journal
-    return ledger.close_execution(journal, state.record.epoch, state.finish.end is not End.NEEDS_HUMAN)
+    return ledger.close_execution(journal, mission.plan, state.record.epoch, state.finish.end.clean)
 
 
 def driven(now: Rehearsal) -> Rehearsal:

@@ -7,6 +7,7 @@ from itertools import product
 
 from orchestrator.domain.admission import refusal
 from orchestrator.domain.commands import Abort, Approve, Attest, Command, Escalate, Pause, Retry, Skip
+from orchestrator.domain.plan import CUTS
 from orchestrator.domain.rehearsal.driving import Mission, Rehearsal, told
 from orchestrator.domain.rehearsal.model import powered
 from orchestrator.domain.rehearsal.nature import disturbed
@@ -67,7 +68,7 @@ def _attested(now: Rehearsal) -> Rehearsal:
     assert waiting is not None  # noqa: S101 -- somebody was asked
     commands: list[Command] = []
     for step in (now.plan.step(name) for name in waiting.steps):
-        if step.kind in ("fence", "stop", "isolate") and step.component and step.site:
+        if step.kind in CUTS and step.component and step.site:
             now = disturbed(now, step.site, powered(now.world, (step.component, step.site), "off"))
             commands += [Attest(by=who, step=step.id, reason="I pulled its plug") for who in ("ann", "bob")]
     return said(now, *commands)

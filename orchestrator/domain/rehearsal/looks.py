@@ -74,7 +74,7 @@ def claimed(now: Rehearsal, answered: bool = True) -> Rehearsal:
 
 def _open(mission: Mission, journal: GroupRecord, state: ExecutionState) -> GroupRecord | str:
     settled = ledger.settle_all(journal, mission.plan, state.asked_at)
-    return ledger.open_execution(settled, state.execution, holder_is_gone=True)
+    return ledger.open_execution(settled, state.execution, holder_is_gone=True, seen=state.record.epoch)
 
 
 def _claimed(record: GroupRecord, at: float) -> Claimed:

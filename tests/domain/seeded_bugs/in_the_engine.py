@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from orchestrator.domain import admission, barrier
+from orchestrator.domain import barrier
 from orchestrator.domain.engine import actions, advance, steps
 from orchestrator.domain.outcome import Failed, Outcome, Unknown
+from orchestrator.domain.plan import Plan
 from orchestrator.domain.rehearsal import driving, invariants
 from orchestrator.domain.state import Status
 from tests.domain.seeded_bugs import everywhere, nothing
@@ -73,7 +74,7 @@ def a_lost_worker_is_replaced_for_ever(patch: pytest.MonkeyPatch) -> None:
 
 
 def safety_steps_can_be_skipped(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(admission, "SAFETY", frozenset())
+    patch.setattr(Plan, "skippable", lambda *_: True)
 
 
 def events_after_the_end_count(patch: pytest.MonkeyPatch) -> None:

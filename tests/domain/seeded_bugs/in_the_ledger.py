@@ -51,8 +51,8 @@ def doubts_are_not_inherited(patch: pytest.MonkeyPatch) -> None:
     """A new execution starts with a clean ledger."""
     real = ledger.open_execution
 
-    def open_execution(record: GroupRecord, execution: Any, holder_is_gone: bool = False) -> GroupRecord | str:
-        opened = real(record, execution, holder_is_gone)
+    def open_execution(record: GroupRecord, execution: Any, **given: Any) -> GroupRecord | str:
+        opened = real(record, execution, **given)
         return opened if isinstance(opened, str) else opened.model_copy(update={"doubts": (), "issued": ()})
 
     patch.setattr(ledger, "open_execution", open_execution)

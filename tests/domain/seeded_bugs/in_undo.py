@@ -16,13 +16,14 @@ from tests.domain.seeded_bugs import everywhere, nothing
 
 
 def rollback_after_the_promotion_was_issued(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(ledger, "no_way_back", nothing)
+    an_abort_undoes_after_the_promotion(patch)
     everywhere(patch, "promotion_issued", nothing, advance, steps)
 
 
 def an_abort_undoes_after_the_promotion(patch: pytest.MonkeyPatch) -> None:
     """A human may abort at any time, and then everything is put back."""
     patch.setattr(ledger, "no_way_back", nothing)
+    everywhere(patch, "succeeded", nothing, ledger, barrier)
 
 
 def doubts_are_forgotten_at_the_end(patch: pytest.MonkeyPatch) -> None:

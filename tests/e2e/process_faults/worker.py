@@ -43,6 +43,9 @@ class StoppingCall:
         self.reach("guarded-again" if self.passed else "guarded")
         self.passed = True
 
+    def accepted(self) -> None:
+        self.inner.accepted()
+
     def checkpoint(self, token: str) -> None:
         self.inner.checkpoint(token)
 
@@ -108,9 +111,11 @@ class StoppingActor(Actor):
         with Visit.to(self.stops, f"{component}.check") as visit:
             return self._during(visit).checked(specs)
 
-    def claimed(self, plan: Plan, execution: Execution, gone: bool, asked_at: dict[str, float]) -> GroupRecord | str:
+    def claimed(
+        self, plan: Plan, execution: Execution, gone: bool, asked_at: dict[str, float], seen: int
+    ) -> GroupRecord | str:
         with Visit.to(self.stops, "approve"):
-            return super().claimed(plan, execution, gone, asked_at)
+            return super().claimed(plan, execution, gone, asked_at, seen)
 
     def performed(self, spec: ResourceSpec, asked: Perform, mandate: Mandate, cancelled: Cancelled) -> Outcome:
         step = f"{asked.attempt.step}.undo" if asked.attempt.undo else asked.attempt.step
