@@ -11,6 +11,8 @@ import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pydantic import ValidationError
+
 from orchestrator.app import plan_view
 from orchestrator.domain.by_hand import ByHand, filled, wanted
 from orchestrator.domain.catalog import Catalog, NoSettings
@@ -186,9 +188,12 @@ def _others(plan: Plan, spec: ResourceSpec, there: str) -> dict[str, Any]:
 
 
 def _dumped(model: Any, keys: Mapping[str, Any]) -> dict[str, Any]:
-    if model is NoSettings or not keys:
+    if model is NoSettings:
         return dict(keys)
-    found: dict[str, Any] = model.model_validate(keys).model_dump(mode="json", exclude_none=True)
+    try:
+        found: dict[str, Any] = model.model_validate(keys).model_dump(mode="json", exclude_none=True)
+    except ValidationError:  # a place that the resource does not have, or one that knows less than it needs
+        return dict(keys)
     return found
 
 

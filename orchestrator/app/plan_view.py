@@ -23,6 +23,11 @@ class Row:
     undo: str
 
 
+def within(step: Step) -> float:
+    """Seconds that the step may take: for an approval those of its gate."""
+    return step.gate.timeout if step.gate else step.timeout
+
+
 def rows(plan: Plan) -> list[Row]:
     """Every step, by rank, in plan order within a rank."""
     ranks: dict[str, int] = {}
@@ -73,7 +78,7 @@ def markdown(plan: Plan) -> str:
             fenced = None
         what = "<br>".join((row.step.summary, *row.ensures))
         after = ", ".join(f"`{before}`" for before in row.step.after)
-        lines.append(f"| {row.rank} | `{row.step.id}` | {what} | {after} | {show(row.step.timeout)} | {row.undo} |")
+        lines.append(f"| {row.rank} | `{row.step.id}` | {what} | {after} | {show(within(row.step))} | {row.undo} |")
     return "\n".join(lines)
 
 

@@ -36,6 +36,11 @@ class Settings(BaseModel):
         return None
 
     @property
+    def latches(self) -> bool:
+        """False where what this fence cuts off may come back by itself."""
+        return True
+
+    @property
     def unproven(self) -> str | None:
         """What to add, so that the machine proves to be the one that is meant; None where it does (WrongIdentity)."""
         return None

@@ -92,6 +92,9 @@ class _Builder:
         # By name, not as written: the order of keys means nothing and must not change the hash.
         needs = {name: component.needs for name, component in sorted(self.runbook.components.items())}
         self.order = tuple(TopologicalSorter(needs).static_order())
+        self.reach: dict[str, frozenset[str]] = {}
+        for name in self.order:
+            self.reach[name] = frozenset(needs[name]).union(*(self.reach[need] for need in needs[name]))
         self.steps: dict[str, Step] = {}
 
     def forced(self) -> tuple[Step, ...]:
@@ -305,7 +308,7 @@ class _Builder:
 
     def _relies_on(self, name: str, other: str) -> bool:
         """True where `name` needs `other`, or something that does."""
-        return any(need == other or self._relies_on(need, other) for need in self._needs(name))
+        return other in self.reach[name]
 
     def _instance(self, name: str, site: str) -> str:
         return self.resolution.instances[name, site]

@@ -10,6 +10,10 @@ from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 _TEXT = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?")
 
 
+LONGEST = 10 * 365 * 86400.0
+"""Seconds; past that it is a slip of the hand."""
+
+
 def parse(text: str) -> float:
     """The seconds in `1h30m`, `5m`, `90s` or `0.5s`. Raises ValueError for anything else."""
     found = _TEXT.fullmatch(text.strip())
@@ -17,7 +21,11 @@ def parse(text: str) -> float:
         msg = f"{text!r} is no duration: write 90s, 5m or 1h30m"
         raise ValueError(msg)
     hours, minutes, seconds = (float(part or 0) for part in found.groups())
-    return hours * 3600 + minutes * 60 + seconds
+    total = hours * 3600 + minutes * 60 + seconds
+    if total > LONGEST:
+        msg = "longer than ten years: write what was meant"
+        raise ValueError(msg)
+    return total
 
 
 def show(seconds: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
@@ -12,13 +13,16 @@ from orchestrator.domain.findings import Finding, check_model, unknown
 from orchestrator.domain.resolving import resolve
 from orchestrator.domain.runbook import Runbook
 
+_NAME = re.compile(r"[^\W_][\w-]{0,40}")
+_VERIFICATION = re.compile(r"verify-\d+")
+
 
 def lint(value: Mapping[str, Any], catalog: Catalog) -> tuple[Runbook | None, list[Finding]]:
     """The runbook that `value` describes and what is wrong with it; no runbook where its shape is wrong."""
     model, findings = check_model(Runbook, value, ())
     if not isinstance(model, Runbook):
         return None, findings
-    findings = [*_references(model), *_providers(model, catalog), *_cycles(model), *_gates(model)]
+    findings = [*_names(model), *_references(model), *_providers(model, catalog), *_cycles(model), *_gates(model)]
     if not findings:
         findings = resolve(model, catalog).findings
     return model, findings
@@ -60,10 +64,32 @@ def _gates(runbook: Runbook) -> list[Finding]:
     """A gate that nothing would ever reach."""
     promotes = any(c.type in TYPES and TYPES[c.type].writers == "one" for c in runbook.components.values())
     message = "nothing is promoted here: no component has a single writer; remove the gate, or use `before: fence`"
-    return [
+    unreached = [
         Finding(code="VALUE", path=("gates", index, "before"), message=message)
         for index, gate in enumerate(runbook.gates)
         if gate.before == "promote" and not promotes
+    ]
+    kinds = [gate.before for gate in runbook.gates]
+    return unreached + [
+        Finding(code="VALUE", path=("gates", index, "before"), message=f"there is a gate before `{kind}` already")
+        for index, kind in enumerate(kinds)
+        if kind in kinds[:index]
+    ]
+
+
+def _names(runbook: Runbook) -> list[Finding]:
+    """Names that would be taken for something else: the IDs of steps and resources are made of them."""
+    named = [("sites", name) for name in runbook.sites] + [("components", name) for name in runbook.components]
+    how = "use letters, digits, '-' and '_', at most 41 of them, and a letter or digit first"
+    wrong = [
+        Finding(code="VALUE", path=path, message=f"{path[1]!r} is no name: {how}")
+        for path in named
+        if not _NAME.fullmatch(path[1])
+    ]
+    return wrong + [
+        Finding(code="VALUE", path=("components", name), message=f"{name!r} is what a verification is called")
+        for name in runbook.components
+        if _VERIFICATION.fullmatch(name)
     ]
 
 
@@ -71,6 +97,6 @@ def _cycles(runbook: Runbook) -> list[Finding]:
     try:
         TopologicalSorter({name: c.needs for name, c in runbook.components.items()}).prepare()
     except CycleError as error:
-        circle = " -> ".join(error.args[1])
+        circle = " -> ".join(reversed(error.args[1]))
         return [Finding(code="CYCLE", path=("components",), message=f"components need each other: {circle}")]
     return []

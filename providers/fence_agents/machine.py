@@ -54,7 +54,7 @@ class Machine:
             states=(Power(power=power),),
             authority=self.authority,
             authoritative=True,
-            latched=power == "off" and not self._place.restores_power,
+            latched=power == "off" and self._place.latches,
             identity=identity,
             warnings=tuple(
                 f"{self._place.agent} does not know the option {name!r} and ignores it: correct it under `options:`"

@@ -77,6 +77,11 @@ class MachinePlace(Settings):
         return next(iter(self.addresses), None)
 
     @property
+    def latches(self) -> bool:
+        """Off stays off, unless something else restores the power."""
+        return not self.restores_power
+
+    @property
     def unproven(self) -> str | None:
         """An address or a number on a strip may be another machine's."""
         if self.uuid or self.alias:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from orchestrator.domain.by_hand import ByHand
 from orchestrator.domain.catalog import ResourceType, Settings
@@ -22,6 +22,15 @@ class PostgresqlSettings(Settings):
     replication_user: str | None = None
     database: str = "postgres"
     connect: dict[str, str] = Field(default_factory=dict)
+
+    @field_validator("connect")
+    @classmethod
+    def _without_secrets(cls, connect: dict[str, str]) -> dict[str, str]:
+        for name in connect:
+            if name in ("password", "sslpassword", "oauth_client_secret"):
+                msg = f"{name!r} is a secret: put it into the profile that `credentials:` names"
+                raise ValueError(msg)
+        return connect
 
 
 class PostgresqlPlace(Settings):

@@ -16,6 +16,7 @@ from orchestrator.app.runbook_text import read
 from orchestrator.domain.catalog import Catalog
 from orchestrator.domain.derivation import derive
 from orchestrator.domain.plan import Plan, PlanMode
+from tests.domain import runbooks
 
 RUNBOOKS = Path(__file__).parents[2] / "runbooks"
 MODES: tuple[PlanMode, ...] = ("planned", "forced", "reprotect", "unfence")
@@ -79,6 +80,13 @@ def test_a_rebuild_names_the_server_to_rebuild_from() -> None:
     rebuild = section(text, "db.rebuild")
     assert "--source-server='host=10.20.1.10 port=5432 user=tideover dbname=postgres'" in rebuild
     assert "pg_basebackup -d 'host=10.20.1.10 port=5432 user=replicator' -D /var/lib/postgresql/15/main" in rebuild
+
+
+def test_what_the_runbook_leaves_to_its_defaults_is_typed_as_well() -> None:
+    """Without `user:`, `database:` and `port:` there is still a way to promote."""
+    bare = runbooks.planned(runbooks.runbook(runbooks.BARE.replace("    user: postgres\n", "")), "forced", "right")
+    text = section(checklist.markdown(bare, catalog()), "db.promote")
+    assert "psql -h 10.0.2.10 -p 5432 -U postgres -d postgres -c 'select pg_promote()'" in text
 
 
 def test_a_type_of_which_no_commands_are_known_says_which_state_to_reach_and_to_read_back() -> None:

@@ -234,12 +234,15 @@ def generated(draw: st.DrawFn) -> dict[str, Any]:
 
 def _own(kind: str, number: int) -> dict[str, Any]:
     sites = ("left", "right")
-    fence = [{"fence_agents": {"agent": "fence_ipmilan", "options": {"plug": f"n{number}"}}}]
+
+    def fence(site: str) -> list[Any]:
+        return [{"fence_agents": {"agent": "fence_ipmilan", "options": {"plug": f"{site}{number}"}}}]
+
     match kind:
         case "postgresql":
-            return {"at": {site: {"host": f"10.0.{number}.1", "fence": fence} for site in sites}}
+            return {"at": {site: {"host": f"{site}{number}.test", "fence": fence(site)} for site in sites}}
         case "vm":
-            return {"at": {site: {"fence": fence} for site in sites}}
+            return {"at": {site: {"fence": fence(site)} for site in sites}}
         case "floating-ip":
             return {"address": f"10.0.9.{number}/24", "at": {site: {"interface": "eth0"} for site in sites}}
         case "dns":

@@ -32,7 +32,7 @@ components:
     type: postgresql
     at:
       left: {host: 10.0.1.1, fence: [{fence_agents: {agent: fence_ipmilan}}]}
-      right: {host: 10.0.2.1, fence: [{fence_agents: {agent: fence_ipmilan}}]}
+      right: {host: 10.0.2.1, fence: [{fence_agents: {agent: fence_ilo4}}]}
   name:
     type: dns
     needs: [db]
@@ -70,7 +70,7 @@ def with_fences(more: str, keys: str = "") -> str:
     agent = "fence: [{fence_agents: {agent: fence_ipmilan"
     return changed(
         (f"1.1, {agent}}}}}", f"1.1, {agent}{', ' if keys else ''}{keys}}}}}{', ' if more else ''}{more}"),
-        ("2.1, fence: [{fence_agents: {agent: fence_ipmilan", "2.1, fence: [{fence_agents: {agent: fence_wti"),
+        ("2.1, fence: [{fence_agents: {agent: fence_ilo4", "2.1, fence: [{fence_agents: {agent: fence_wti"),
     )
 
 
@@ -81,12 +81,34 @@ def strong(*methods: str) -> str:
     return changed(
         ("    type: postgresql\n", "    type: postgresql\n    fencing: F3\n"),
         (f"1.1, {agent}", f"1.1, fence: [{', '.join(methods)}]"),
-        (f"2.1, {agent}", f"2.1, fence: [{good}]"),
+        (f"2.1, {agent.replace('ipmilan', 'ilo4')}", f"2.1, fence: [{good}]"),
     )
 
 
 ADD = ": when that is lost it confirms nothing; add a method that depends on nothing there"
 ASKS = "10:5: FENCE-STRENGTH db asks for F3, but"
+ALONE_FOR_F3 = "alone can confirm it when left is lost: name a second one that shares no controller"
+PASSWORD = "'password' is a secret: put it into the profile that `credentials:` names"
+NAMES = "use letters, digits, '-' and '_', at most 41 of them, and a letter or digit first"
+MAY_COME_BACK = (
+    "11:39: FENCE-STRENGTH db at left may come back by itself after fence_agents, and then nothing can be promoted: "
+    "add a method that keeps it off, or end what restores its power"
+)
+MACHINE = """\
+  app:
+    type: vm
+    at:
+      left: {fence: [{fence_agents: {agent: fence_ipmilan}}]}
+      right: {fence: [{fence_agents: {agent: fence_wti}}]}
+"""
+SAME_SITE = (
+    "16:7: SAME-MACHINE app@left:fence_agents is the very thing that db@left:fence_agents is: "
+    "to switch it off for one component takes the other down with it"
+)
+BOTH_SITES = (
+    "12:7: SAME-MACHINE db@right:fence_agents is the very thing that db@left:fence_agents is: "
+    "what cuts off one site would cut off the other"
+)
 SHARES = "the fence of db at left through fence_agents shares its"
 
 
@@ -205,7 +227,7 @@ BROKEN: dict[str, tuple[str, list[str]]] = {
         ["1:1: VALUE 'My Shop' is no name: use a to z, 0 to 9 and '-', at most 41 characters"],
     ),
     "no place at a site": (
-        changed(("      right: {host: 10.0.2.1, fence: [{fence_agents: {agent: fence_ipmilan}}]}\n", "")),
+        changed(("      right: {host: 10.0.2.1, fence: [{fence_agents: {agent: fence_ilo4}}]}\n", "")),
         ["8:3: MISSING db has no place under `at:` for the site 'right'"],
     ),
     "no fence": (
@@ -368,7 +390,53 @@ BROKEN: dict[str, tuple[str, list[str]]] = {
     ),
     "F3 with one method": (
         strong("{fence_agents: {agent: fence_wti, options: {ip: 10.0.8.1, plug: 1}}}"),
-        [f"{ASKS} there is only one method at left: name a second one that shares no controller with it"],
+        [f"{ASKS} fence_agents {ALONE_FOR_F3}"],
+    ),
+    "F3 with a method that is lost with its site": (
+        strong(
+            "{fence_agents: {agent: fence_wti, site: left, options: {ip: 10.0.8.1}}}",
+            "{fence_agents: {agent: fence_wti, options: {ip: 10.0.8.2}}}",
+        ),
+        [
+            f"{ASKS} fence_agents-2 {ALONE_FOR_F3}",
+        ],
+    ),
+    "a fence after which the machine may come back": (
+        fenced("restores_power: true"),
+        [MAY_COME_BACK],
+    ),
+    "the same machine at both sites": (
+        changed(("fence_ilo4", "fence_ipmilan")),
+        [BOTH_SITES],
+    ),
+    "a machine that is another component's": (
+        changed(
+            (
+                "  name:\n",
+                f"{MACHINE}  name:\n",
+            )
+        ),
+        [SAME_SITE],
+    ),
+    "two gates before one thing": (
+        VALID + "gates:\n  - {before: fence, approvers: [ann]}\n  - {before: fence, approvers: [bob]}\n",
+        ["26:6: VALUE there is a gate before `fence` already"],
+    ),
+    "a component named as a verification is": (
+        changed(("  name:\n", "  verify-1:\n")),
+        ["13:3: VALUE 'verify-1' is what a verification is called"],
+    ),
+    "a component with a name that is none": (
+        changed(("  name:\n", "  na:me:\n")),
+        [f"13:3: VALUE 'na:me' is no name: {NAMES}"],
+    ),
+    "a password in the runbook": (
+        changed(("    type: postgresql\n", "    type: postgresql\n    connect: {password: hunter2}\n")),
+        [f"{line}: VALUE {PASSWORD}" for line in ("10:5", "24:5")],
+    ),
+    "a duration that nobody means": (
+        changed(("ttl: 5s", "ttl: 99999999h")),
+        ["20:5: VALUE longer than ten years: write what was meant"],
     ),
     "F3 with two doors to one device": (
         strong(
@@ -417,6 +485,7 @@ ALONE = f"{WARNS} the fence of db at left has no way that is independent: "
 BOARD = (
     f"{ALONE}what fence_ipmilan speaks to is fed by the machine that it cuts off, and says nothing once that has none"
 )
+BOARD_AT_RIGHT = BOARD.replace("left", "right").replace("fence_ipmilan", "fence_ilo4")
 OUTLET = "{fence_agents: {agent: fence_wti, options: {plug: 4}, site: right}}"
 IN_LEFT = "{fence_agents: {agent: fence_wti, options: {plug: 5}, site: left}}"
 THIRD, SECOND = "the fence of db at left through fence_agents-3", "fence_agents-2"
@@ -433,7 +502,7 @@ components:
 """
 
 WARNED: dict[str, tuple[str, list[str]]] = {
-    "a controller on the board alone": (changed(), [f"11:39: {BOARD}", f"12:40: {BOARD.replace('left', 'right')}"]),
+    "a controller on the board alone": (changed(), [f"11:39: {BOARD}", f"12:40: {BOARD_AT_RIGHT}"]),
     "another way beside it": (with_fences(OUTLET), []),
     "a controller on the board that has its own power": (with_fences("", "fault_domain: {power: standby-rail}"), []),
     "a way from the lost site beside one from elsewhere": (

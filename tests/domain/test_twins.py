@@ -127,7 +127,7 @@ def _database(role: Role, *promoted: str) -> ExecutionState:
     ("state", "why"),
     [
         pytest.param(_database(PRIMARY), "db at right is a primary, whoever promoted it", id="read"),
-        pytest.param(_database(STANDBY, "right"), "db@right: role primary was requested by 0/1 db.promote", id="requested"),
+        pytest.param(_database(STANDBY, "right"), "role primary was requested by 0/1 db.promote", id="requested"),
         pytest.param(_database(STANDBY, "left", "right"), "was requested by 1/1 db.promote", id="after one of its own"),
     ],
 )

@@ -186,7 +186,7 @@ def _print_table(made: Plan) -> None:
             table.add_section()
             fenced = None
         what = "\n".join((escape(row.step.summary), *(f"[dim]{escape(text)}[/]" for text in row.ensures)))
-        after, within = "\n".join(row.step.after), show(row.step.timeout)
+        after, within = "\n".join(row.step.after), show(plan_view.within(row.step))
         table.add_row(str(row.rank), f"[bold]{row.step.id}[/]", what, after, within, row.undo)
     console.print(table)
     console.print("[dim]Steps with the same number may run at the same time.[/]")

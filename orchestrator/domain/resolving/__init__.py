@@ -5,6 +5,7 @@ from orchestrator.domain.component_types import TYPES
 from orchestrator.domain.findings import unknown
 from orchestrator.domain.resolving.components import resolve_per_site, resolve_shared
 from orchestrator.domain.resolving.fences import resolve_fences
+from orchestrator.domain.resolving.machines import judge_machines
 from orchestrator.domain.resolving.probes import resolve_probe
 from orchestrator.domain.resolving.resolution import Resolution
 from orchestrator.domain.runbook import Runbook
@@ -29,6 +30,7 @@ def resolve(runbook: Runbook, catalog: Catalog) -> Resolution:
         elif "fencing" in component.model_fields_set:
             fenced = ", ".join(name for name, kind in TYPES.items() if kind.fenced)
             out.find("VALUE", ("components", name, "fencing"), f"a {component.type} is not fenced: only {fenced} are")
+    judge_machines(out)
     for index in range(len(runbook.verify)):
         resolve_probe(out, index)
     return out

@@ -66,8 +66,9 @@ class Method:
         return self.keys.fault_domain.controller or self.place.controller or ""
 
 
-def judge_paths(out: Resolution, name: str, site: str, methods: list[Method]) -> None:
-    """Each method that depends on what it cuts off is noted: as an error where none is left that does not."""
+def judge_paths(out: Resolution, name: str, site: str, methods: list[Method]) -> list[Method]:
+    """The methods that are not declared to depend on what they cut off; each that does is noted: as an error where none
+    is left that does not."""
     path: Path = ("components", name, "at", site)
     place = {
         key: value for key, value in out.runbook.components[name].at[site].items() if key in PlaceKeys.model_fields
@@ -75,7 +76,7 @@ def judge_paths(out: Resolution, name: str, site: str, methods: list[Method]) ->
     keys, wrong = check_model(PlaceKeys, place, path)
     out.findings += wrong
     if not isinstance(keys, PlaceKeys):
-        return
+        return methods
     carried = (out.runbook.sites[site].fault_domain, keys.fault_domain)
     found = [(method, list(_dependencies(out, site, carried, method))) for method in methods]
     weak = {method.id: weakness for method in methods if (weakness := _weakness(out, site, method))}
@@ -93,16 +94,28 @@ def judge_paths(out: Resolution, name: str, site: str, methods: list[Method]) ->
                 f"nothing proves that {method.name} cuts off the machine of {name} at {site}: {method.place.unproven}"
             )
             out.find("FENCE-IDENTITY", method.path, told, "warning")
+    return [method for method, reasons in found if not reasons]
 
 
 def judge_strength(out: Resolution, name: str, site: str, methods: list[Method]) -> None:
-    """A list that can never give the proof that its component asks for is noted."""
+    """A list that can never give the proof that its component asks for is noted.
+
+    `methods`: those that confirm something when the site is lost; where there is none, that is a finding already.
+    """
+    if methods and not any(method.place.latches for method in methods):
+        cut = ", ".join(method.name for method in methods)
+        why = (
+            f"{name} at {site} may come back by itself after {cut}, and then nothing can be promoted: add a method that"
+        )
+        out.find("FENCE-STRENGTH", methods[0].path, f"{why} keeps it off, or end what restores its power")
     controllers = [method.controller for method in methods]
     if out.runbook.components[name].fencing != "F3" or share_no_controller(controllers):
         return
     unknown = [method.name for method in methods if not method.controller]
+    if not methods:
+        return
     if len(methods) < 2:
-        why = f"there is only one method at {site}: name a second one that shares no controller with it"
+        why = f"{methods[0].name} alone can confirm it when {site} is lost: name a second one that shares no controller"
     elif unknown:
         why = (
             f"what controls {', '.join(unknown)} at {site} is not known: say so by `fault_domain: {{controller: ...}}`"

@@ -39,8 +39,7 @@ def resolve_fences(out: Resolution, name: str) -> None:
         if component.type == "vm" and methods:
             out.instances[name, site] = methods[0].id
         if len(out.findings) == before:
-            judge_paths(out, name, site, methods)
-            judge_strength(out, name, site, methods)
+            judge_strength(out, name, site, judge_paths(out, name, site, methods))
 
 
 def _methods(out: Resolution, name: str, site: str) -> Iterator[tuple[str, dict[str, Any], Path]]:

@@ -1,0 +1,28 @@
+"""That each machine and server of a runbook is one: what is cut off at one site must not be what serves at another."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+from orchestrator.domain.plan import ResourceSpec
+from orchestrator.domain.resolving.resolution import Resolution
+
+
+def judge_machines(out: Resolution) -> None:
+    """Each pair of resources that are one thing, and must be two, is noted."""
+    own = [spec for spec in out.specs.values() if spec.site is not None and spec.thing]
+    for one, other in combinations(own, 2):
+        why = _clash(out, one, other) if one.key == other.key else None
+        if why:
+            path = ("components", other.component, "at", other.site or "")
+            out.find("SAME-MACHINE", path, f"{other.id} is the very thing that {one.id} is: {why}")
+
+
+def _clash(out: Resolution, one: ResourceSpec, other: ResourceSpec) -> str | None:
+    """Why they must not be one. Two databases may share a machine; what cuts it off, cuts off both, and is asked to."""
+    if one.site != other.site:
+        return "what cuts off one site would cut off the other"
+    types = {out.runbook.components[spec.component].type for spec in (one, other)}
+    if one.component != other.component and "vm" in types:
+        return "to switch it off for one component takes the other down with it"
+    return None
