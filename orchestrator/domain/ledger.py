@@ -79,8 +79,8 @@ def open_execution(
 ) -> GroupRecord | str:
     """The group claimed for `execution` under the next epoch, or why not (I6).
 
-    `holder_is_gone`: whoever holds the group was looked up and is closed, as after a Terminate. `seen`: the epoch at
-    which that was so, and the checks were made: what has claimed the group since may have changed everything.
+    `holder_is_gone`: whoever holds the group was looked up and is closed, as after a Terminate. `seen`: the epoch of
+    the checks: what has claimed the group since may have changed everything.
     """
     if record.execution and record.execution.id == execution.id:
         return record
@@ -106,8 +106,8 @@ def not_holding(record: GroupRecord, execution: str) -> str | None:
 
 
 def close_execution(record: GroupRecord, plan: Plan, epoch: int, clean: bool) -> GroupRecord:
-    """The group released. After a clean end nothing of what the plan is about is left to undo, and a move is about all
-    of the group; otherwise the next one inherits it."""
+    """The group released. After a clean end nothing that the plan is about is left to undo (a move is about all of the
+    group); else the next one inherits it."""
     if record.epoch != epoch:
         return record
     update: dict[str, object] = {"execution": None, "claims": {}, "tokens": {}}
@@ -146,10 +146,7 @@ def enter(record: GroupRecord, request: Request, plan: str) -> GroupRecord | str
     if any(doubt.attempt == request.attempt for doubt in claimed.doubts):
         return claimed
     resource = request.want.resource
-    update: dict[str, object] = {
-        "doubts": (*claimed.doubts, request),
-        "issued": (*claimed.issued, request),
-    }
+    update: dict[str, object] = {"doubts": (*claimed.doubts, request), "issued": (*claimed.issued, request)}
     if request.before is not None and resource not in claimed.before:
         update["before"] = {**claimed.before, resource: request.before}
     if request.want.deactivates and request.want.site:
@@ -292,8 +289,7 @@ def promotions(record: GroupRecord) -> Iterator[Request]:
 
 def successor(record: GroupRecord, component: str, site: str) -> str | None:
     """The site that was promoted last, where that is another one: it has served since (I9)."""
-    holder = record.holders.get(component, site)
-    return holder if holder != site else None
+    return None if record.holders.get(component, site) == site else record.holders[component]
 
 
 def succeeded(record: GroupRecord, want: Want) -> str | None:

@@ -10,7 +10,7 @@ from orchestrator.domain.resolving.resolution import Resolution
 
 def judge_machines(out: Resolution) -> None:
     """Each pair of resources that are one thing, and must be two, is noted."""
-    own = [spec for spec in out.specs.values() if spec.site is not None and spec.thing]
+    own = [spec for spec in out.specs.values() if spec.site is not None and spec.thing and spec.places[spec.site]]
     for one, other in combinations(own, 2):
         why = _clash(out, one, other) if one.key == other.key else None
         if why:
