@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Literal
 
 from orchestrator.domain.base import Frozen
+from orchestrator.domain.errors import GuardRefused, JournalUnavailable, ProviderError, WrongIdentity
 from orchestrator.domain.outcome import Done, Failed, Outcome, Refused, Unknown
 from orchestrator.domain.world import Evidence, Reading, State, Strength
 
@@ -105,6 +106,24 @@ class InDoubt(Frozen):
 
 class TimeUp(Frozen):
     """The attempt's time is over."""
+
+
+def failed(
+    error: ProviderError | GuardRefused | JournalUnavailable, sent: int, went_through: bool, at: float
+) -> NotSent | InDoubt:
+    """What an error tells of a change (I5). Nothing was done only where nothing had passed its guard, or where the one
+    request that did is the one that surely had no effect.
+
+    `sent`: how many requests passed their guards; `went_through`: one of them is known to have had its effect.
+    """
+    surely_not = isinstance(error, ProviderError) and error.surely_not_done and sent == 1
+    if sent and not (surely_not and not went_through):
+        return InDoubt(why=str(error), at=at)
+    return NotSent(why=str(error), refused=not sent and not _of_the_target(error))
+
+
+def _of_the_target(error: Exception) -> bool:
+    return isinstance(error, ProviderError) and not isinstance(error, WrongIdentity)
 
 
 Call = Look | Change

@@ -12,7 +12,6 @@ from orchestrator.domain.ensure import (
     Blind,
     Change,
     Goal,
-    InDoubt,
     Look,
     NotSent,
     Progress,
@@ -20,12 +19,12 @@ from orchestrator.domain.ensure import (
     Saw,
     TimeUp,
     ensure_next,
+    failed,
 )
 from orchestrator.domain.errors import (
     GuardRefused,
     JournalUnavailable,
     ProviderError,
-    WrongIdentity,
 )
 from orchestrator.domain.ledger import Attempt, Request
 from orchestrator.domain.outcome import Outcome, Refused
@@ -91,11 +90,6 @@ class GuardedCall:
     def accepted(self) -> None:
         """Something was done, whatever becomes of what is asked for next."""
         self.went_through = True
-
-    @property
-    def may_have_been_done(self) -> bool:
-        """True where an error of the request that is under way does not tell of all that was asked for."""
-        return self.sent > 1 or self.went_through
 
     def checkpoint(self, token: str) -> None:
         """The token is durable."""
@@ -164,15 +158,6 @@ def _change(resource: Resource, order: Order, observed: Reading, call: GuardedCa
         call.before = observed.state(order.want.desired.kind)
     try:
         resource.apply(order.want.desired, observed, call)
-    except (GuardRefused, JournalUnavailable) as refused:
-        return _doubt(str(refused)) if call.sent else NotSent(why=str(refused), refused=True)
-    except ProviderError as error:
-        if not call.sent:
-            return NotSent(why=str(error), refused=isinstance(error, WrongIdentity))
-        surely_not = error.surely_not_done and not call.may_have_been_done
-        return NotSent(why=str(error), refused=False) if surely_not else _doubt(str(error))
+    except (GuardRefused, JournalUnavailable, ProviderError) as error:
+        return failed(error, call.sent, call.went_through, time.time())
     return Accepted(at=time.time())
-
-
-def _doubt(why: str) -> InDoubt:
-    return InDoubt(why=why, at=time.time())

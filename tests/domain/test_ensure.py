@@ -26,6 +26,15 @@ from orchestrator.domain.ensure import (
     Saw,
     TimeUp,
     ensure_next,
+    failed,
+)
+from orchestrator.domain.errors import (
+    Doubtful,
+    GuardRefused,
+    JournalUnavailable,
+    TideoverError,
+    Unreachable,
+    WrongIdentity,
 )
 from orchestrator.domain.outcome import Done, Failed, Outcome, Refused, Unknown
 from orchestrator.domain.world import Power, Reading, Strength
@@ -199,3 +208,20 @@ def test_every_end_that_is_not_done_says_why_in_one_line(ends: tuple[Goal, list[
         if not isinstance(end.outcome, Done):
             assert end.outcome.why
             assert "\n" not in end.outcome.why
+
+
+ERRORS = [GuardRefused("no"), JournalUnavailable("no"), WrongIdentity("no"), Unreachable("no"), Doubtful("no")]
+
+
+@pytest.mark.parametrize(("error", "sent", "went_through"), list(itertools.product(ERRORS, (0, 1, 2), (False, True))))
+def test_an_error_proves_that_nothing_was_done_only_where_it_is_about_all_that_was_sent(
+    error: TideoverError, sent: int, went_through: bool
+) -> None:
+    reply = failed(error, sent, went_through, at=7.0)  # type: ignore[arg-type]
+    surely_not = isinstance(error, WrongIdentity | Unreachable) and sent == 1 and not went_through
+    if sent == 0:
+        assert reply == NotSent(why="no", refused=not isinstance(error, Unreachable | Doubtful))
+    elif surely_not:
+        assert reply == NotSent(why="no", refused=False)
+    else:
+        assert reply == InDoubt(why="no", at=7.0)
