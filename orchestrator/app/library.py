@@ -7,7 +7,7 @@ from pathlib import Path
 
 from orchestrator.app import runbook_text
 from orchestrator.domain.catalog import Catalog
-from orchestrator.domain.errors import NotFoundLocally
+from orchestrator.domain.errors import NotFoundLocally, RunbookInvalid
 from orchestrator.domain.findings import did_you_mean
 from orchestrator.domain.runbook import Runbook
 
@@ -32,4 +32,8 @@ class RunbookLibrary:
 
     def runbook(self, name: str) -> Runbook:
         """The runbook of this name. Raises NotFoundLocally, or RunbookInvalid with its findings."""
-        return runbook_text.read(self.path(name), self.catalog).valid()
+        found = runbook_text.read(self.path(name), self.catalog).valid()
+        if found.runbook != name:  # its journal and its execution go by its own name: two names would be two groups
+            said = f"it holds `runbook: {found.runbook}`, and is looked for as {name!r}"
+            raise RunbookInvalid(f"{self.path(name)}: {said}: make the two names one")
+        return found
