@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from orchestrator.domain.ledger import Request, promotions, successor
 from orchestrator.domain.plan import Plan, Want
-from orchestrator.domain.state import ExecutionState
-from orchestrator.domain.world import ON, PRIMARY
+from orchestrator.domain.state import ExecutionState, Status
+from orchestrator.domain.world import OFF, ON, PRIMARY, State
 
 
 def replaced(plan: Plan, state: ExecutionState, component: str) -> str | None:
@@ -30,27 +30,41 @@ def replaced(plan: Plan, state: ExecutionState, component: str) -> str | None:
 def started_elsewhere(plan: Plan, state: ExecutionState, want: Want) -> str | None:
     """Why undo must not switch on a machine that acts by itself; None where nothing speaks against it.
 
-    It is the twin's start that speaks against it, unless that was taken back since. What acted before this execution is
-    no matter of it: undo restores what was.
+    It is the twin's start that speaks against it, unless it was read off since. What acted before this execution is no
+    matter of it: undo restores what was.
     """
     if not want.activates or not _acts_by_itself(plan, want.component):
         return None
-    last = _last_asked(state, want.component, other_than=want.site)
-    if last is None or not last.want.activates:
+    asked = _asked(state, want.component, other_than=want.site)
+    starts = [request for request in asked if request.want.activates]
+    if not starts or (not asked[-1].want.activates and _read_off(plan, state, asked[-1])):
         return None
-    return f"{want.component} was started at {last.want.site} by {last.attempt}, and must not act twice"
+    return f"{want.component} was started at {starts[-1].want.site} by {starts[-1].attempt}, and must not act twice"
+
+
+def _read_off(plan: Plan, state: ExecutionState, last: Request) -> bool:
+    """True where the machine was read off after that was asked for last: by this execution, or by its checks."""
+    if last.attempt.epoch != state.record.epoch:
+        return set(_power(plan, state, last.want.component, last.want.site)) == {OFF}
+    of = state.undone.get(last.want.resource) if last.attempt.undo else state.steps.get(last.attempt.step)
+    return of is not None and of.status is Status.DONE
+
+
+def _power(plan: Plan, state: ExecutionState, component: str, site: str | None) -> list[State | None]:
+    """What the checks have read of the machine's power, through each of its fence methods."""
+    specs = [spec.id for spec in plan.resources.values() if (spec.component, spec.site) == (component, site)]
+    return [state.found[name].state("power") for name in specs if name in state.found]
 
 
 def _twin_acts(plan: Plan, state: ExecutionState, component: str) -> str | None:
-    site, last = plan.source, _last_asked(state, component, other_than=plan.target)
-    specs = [spec for spec in plan.resources.values() if spec.component == component and spec.site == site]
-    read = [state.found[spec.id].state("power") for spec in specs if spec.id in state.found]
+    site, asked = plan.source, _asked(state, component, other_than=plan.target)
+    read = _power(plan, state, component, site)
     way_out = f"move the service with `tideover run {plan.group} --to {plan.target} --mode planned`, or switch that off"
     if ON in read:
         return f"is on at {site}, and must not act twice: {way_out}"
-    if last and last.want.activates:
-        return f"was started at {site} by {last.attempt}, and must not act twice: {way_out}"
-    if not read and not last:
+    if asked and asked[-1].want.activates:
+        return f"was started at {site} by {asked[-1].attempt}, and must not act twice: {way_out}"
+    if not read:
         return f"may be on at {site}, where its machine cannot be read: {way_out}"
     return None
 
@@ -61,7 +75,7 @@ def _acts_by_itself(plan: Plan, component: str) -> bool:
     return bool(own) and all(":" in name for name in own)
 
 
-def _last_asked(state: ExecutionState, component: str, other_than: str | None) -> Request | None:
-    """The last request for it elsewhere, by this execution or one that did not come to its end."""
+def _asked(state: ExecutionState, component: str, other_than: str | None) -> list[Request]:
+    """What was asked of it elsewhere, by this execution or one that did not come to its end; the oldest first."""
     asked = (r for r in state.record.issued if r.want.component == component and r.want.site not in (None, other_than))
-    return max(asked, key=lambda request: (request.attempt.epoch, request.attempt.n), default=None)
+    return sorted(asked, key=lambda request: (request.attempt.epoch, request.attempt.n))

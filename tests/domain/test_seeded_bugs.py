@@ -51,6 +51,7 @@ def _small(name: str, text: str, *missions: tuple[PlanMode, str, str | None]) ->
 
 SMALL = (
     _small("bare, forced twice", runbooks.BARE, FORCED, FORCED),
+    _small("bare, unfenced", runbooks.BARE, FORCED, UNFENCE),
     _small("machine, forced", runbooks.MACHINE, FORCED),
     _small("machine, forced twice", runbooks.MACHINE, FORCED, FORCED),
     _small("machine, unfenced", runbooks.MACHINE, FORCED, UNFENCE),
@@ -70,6 +71,10 @@ FOUND: list[tuple[Sabotage, str, int]] = [
     (in_plans.clients_are_moved_before_the_promotion_is_seen, FORCED_ALIVE, 0),
     (in_plans.the_old_primary_is_started_before_it_is_isolated, "demo back again", 0),
     (in_the_ledger.an_unfence_starts_a_machine_beside_its_twin, "machine, unfenced", 0),
+    (in_the_ledger.an_unfence_does_not_ask_who_has_served, "bare, unfenced", 0),
+    (in_the_engine.what_could_not_be_read_is_verified, FORCED_ALIVE, 0),
+    (in_the_engine.nobody_is_asked, FORCED_ALIVE, 0),
+    (in_the_engine.any_loss_is_accepted, "demo forced, source cut off", 1),
     (in_the_engine.barrier_is_always_open, FORCED_ALIVE, 1),
     (in_the_engine.any_evidence_will_do, FORCED_ALIVE, 1),
     (in_the_engine.unlatched_will_do, FORCED_ALIVE, 1),
@@ -102,12 +107,13 @@ FOUND: list[tuple[Sabotage, str, int]] = [
     (in_undo.undo_switches_everything_on, "demo back again", 1),
     (in_undo.what_may_still_come_is_not_told, "demo back again", 1),
     (in_the_ledger.a_doubt_that_was_answered_since_is_none, "machine, there and back", 1),
+    (in_undo.undo_starts_a_machine_beside_its_twin, "machine, forced twice", 1),
     (in_undo.doubts_are_forgotten_at_the_end, "bare, forced twice", 2),
     (in_ensure.a_fence_takes_the_fast_path, "bare, forced twice", 2),
     (in_ensure.undo_takes_the_fast_path, "machine, forced", 2),
     (in_undo.rollback_after_the_promotion_was_issued, "demo planned, aborted", 2),
     (in_undo.an_abort_undoes_after_the_promotion, "demo planned, aborted", 2),
-    (in_undo.undo_starts_a_machine_beside_its_twin, "machine, forced twice", 2),
+    (in_undo.what_was_to_be_switched_off_again_is_believed_to_be_off, "machine, forced twice", 2),
     (in_ensure.a_stale_reading_back_counts, "bare, just started and cut off", 2),
 ]
 

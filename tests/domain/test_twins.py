@@ -8,7 +8,7 @@ from orchestrator.domain import barrier
 from orchestrator.domain.engine import start
 from orchestrator.domain.ledger import Attempt, Execution, GroupRecord, Request
 from orchestrator.domain.plan import Want
-from orchestrator.domain.state import ExecutionState
+from orchestrator.domain.state import ExecutionState, Status, StepRecord
 from orchestrator.domain.twins import replaced, started_elsewhere
 from orchestrator.domain.world import PRIMARY, STANDBY, Power, Reading, Role
 from tests.domain import runbooks
@@ -40,6 +40,9 @@ def _state(read: dict[str, Power], *asked: Request) -> ExecutionState:
         pytest.param(_state({RIGHT: ON, LEFT: OFF}), "is on at right, and must not act twice", id="read on"),
         pytest.param(_state({LEFT: OFF}), "may be on at right, where its machine cannot be read", id="not read"),
         pytest.param(
+            _state({}, _asked(1, RIGHT, ON), _asked(2, RIGHT, OFF)), "may be on at right", id="taken back, and not read"
+        ),
+        pytest.param(
             _state({RIGHT: OFF}, _asked(2, RIGHT, ON)), "was started at right by 1/2 app.start", id="started since"
         ),
         pytest.param(
@@ -58,7 +61,6 @@ def test_a_machine_is_not_unfenced_beside_a_twin_that_may_act(state: ExecutionSt
     "state",
     [
         pytest.param(_state({RIGHT: OFF}), id="read off"),
-        pytest.param(_state({}, _asked(1, RIGHT, ON), _asked(2, RIGHT, OFF)), id="taken back, and not read"),
         pytest.param(_state({RIGHT: OFF}, _asked(1, LEFT, OFF)), id="only its own fence"),
     ],
 )
@@ -75,7 +77,10 @@ def test_what_was_started_between_the_check_and_the_claim_is_minded() -> None:
 
 
 def test_another_machine_is_no_twin() -> None:
-    two = runbooks.runbook(runbooks.MACHINE + runbooks.MACHINE.partition("components:\n")[2].replace("app:", "batch:"))
+    two = runbooks.runbook(
+        runbooks.MACHINE
+        + runbooks.MACHINE.partition("components:\n")[2].replace("app:", "batch:").replace("plug: ", "plug: b")
+    )
     plan, beside = runbooks.planned(two, "unfence", "left"), "batch@right:fence_agents"
     state = _state({RIGHT: OFF}).model_copy(
         update={"found": {n: Reading(states=(p,), authority=n) for n, p in {RIGHT: OFF, beside: ON}.items()}}
@@ -94,8 +99,23 @@ def test_undo_does_not_switch_on_what_an_earlier_execution_has_started_elsewhere
     )
     assert started_elsewhere(UNFENCE, state, _wanted(LEFT, OFF)) is None
     assert started_elsewhere(UNFENCE, _state({}, _asked(1, LEFT, OFF)), back) is None
-    taken_back = (_asked(2, RIGHT, ON), _asked(3, RIGHT, OFF))
-    assert started_elsewhere(UNFENCE, _state({RIGHT: ON}, *taken_back), back) is None, "it was so before"
+    undo = _asked(3, RIGHT, OFF)
+    undo = undo.model_copy(update={"attempt": undo.attempt.model_copy(update={"undo": True})})
+    asked = _state({RIGHT: ON}, _asked(2, RIGHT, ON), undo)
+    assert started_elsewhere(UNFENCE, asked, back), "nobody has read it off"
+    read = asked.model_copy(update={"undone": {RIGHT: StepRecord(status=Status.DONE)}})
+    assert started_elsewhere(UNFENCE, read, back) is None, "what the check has read was before"
+
+
+@pytest.mark.parametrize(("read", "off"), [({RIGHT: OFF}, True), ({RIGHT: ON}, False), ({}, False)])
+def test_what_an_earlier_execution_took_back_is_off_once_the_checks_have_read_it(
+    read: dict[str, Power], off: bool
+) -> None:
+    """Its request was never answered, and the doubt has ended by time: that tells that nothing comes any more, and not
+    what came."""
+    state = _state(read, _asked(2, RIGHT, ON), _asked(3, RIGHT, OFF))
+    later = state.model_copy(update={"record": state.record.model_copy(update={"epoch": 2})})
+    assert (started_elsewhere(UNFENCE, later, _wanted(LEFT, ON)) is None) == off
 
 
 def test_a_databases_machine_may_be_on_at_both_sites() -> None:

@@ -44,7 +44,6 @@ async def test_an_approval_must_name_the_target_and_the_plan(stage: Stage) -> No
                 {"plan": "0123456789ab"},
                 f"`plan` is '0123456789ab', but the plan is '{right}': read it again before you approve (I7)",
             ),
-            ({"by": " "}, "say who you are: `by` is empty"),
         ):
             said = Approve.model_validate({"by": "ann", "to": "az-b", "plan": right, **fields})
             assert await refused(handle, "approve", said) == why

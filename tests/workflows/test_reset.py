@@ -76,8 +76,9 @@ async def test_a_run_reset_behind_its_claim_changes_nothing_and_the_next_one_inh
     assert stage.ledger.record().execution is None
 
 
-async def test_a_run_reset_before_its_claim_asks_again_and_does_nothing_twice(stage: Stage) -> None:
-    """What it read of the database is long past, and the worker of the old run still hangs behind its guard."""
+async def test_a_run_reset_before_its_claim_asks_again_and_claims_nothing_on_what_it_read_then(stage: Stage) -> None:
+    """What it read of the ledger is long past, and the worker of the old run still hangs behind its guard. Started
+    again, it goes on from there, and nothing is done twice."""
     async with stage.worker():
         stage.world.break_("name", "sent", "hang")
         handle = await stage.failover()
@@ -90,9 +91,14 @@ async def test_a_run_reset_before_its_claim_asks_again_and_does_nothing_twice(st
         assert stage.world.effects() == effects
         assert stage.ledger.record().epoch == 1, "it claims nothing before it is approved"
         await stage.approved(again)
+        refused = await again.result()
+        assert (refused.end, stage.world.effects()) == ("REFUSED", effects)
+        assert "was claimed since the checks, by" in refused.why
+        anew = await stage.failover()
+        await stage.approved(anew)
         await until(lambda: stage.ledger.record().epoch == 2)
         stage.world.mend()  # the old run's answer comes when the group is another's
-        result = await again.result()
+        result = await anew.result()
         assert result.end == "SUCCEEDED", result.why
     assert not stage.world.was_split()
     assert stage.world.effects() == [*effects, *stage.world.effects("name")]

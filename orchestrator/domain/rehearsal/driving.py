@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
-from orchestrator.domain import barrier, ledger
+from orchestrator.domain import ledger
 from orchestrator.domain.engine import fold, next_actions, start
 from orchestrator.domain.engine.driving import announced, once
 from orchestrator.domain.ensure import Call, Change, Goal, Look, Progress
@@ -314,8 +314,10 @@ def _announced(action: Action, at: float) -> Event:
 
 
 def _tried(mission: Mission, state: ExecutionState, order: Perform) -> Try:
-    """The attempt as the execution hands it out. A switchover accepts no loss (I3)."""
-    accepted = 0.0 if mission.plan.mode == "planned" else barrier.accepted_loss(mission.plan, state)
+    """The attempt as the execution hands it out. A switchover accepts no loss; else what people have named counts, not
+    what the engine makes of it (I3)."""
+    named = [approval.max_loss for approval in state.approvals.values() if approval.max_loss is not None]
+    accepted = 0.0 if mission.plan.mode == "planned" else max(named, default=mission.plan.objectives.rpo)
     goal = Goal(
         resource=order.want.resource,
         desired=order.want.desired,

@@ -75,6 +75,10 @@ def _request(now: Rehearsal, sent: Try) -> None:
     want = sent.order.want
     if sent.order.attempt.undo:
         return
+    _agreed(now, sent)
+    unfenced = sent.mission.plan.mode == "unfence" and want.activates
+    if unfenced and now.past.lawful.get(want.component, want.site) != want.site:
+        raise Broken(f"I9: {want} is sent, but {now.past.lawful[want.component]} was promoted since")
     starting = [step for step in sent.mission.plan.of_kind("start") if step.id == sent.order.attempt.step]
     if want.desired == PRIMARY:
         _promotion_is_due(now, sent)
@@ -88,6 +92,16 @@ def _request(now: Rehearsal, sent: Try) -> None:
         isolated = [step for step in now.plan.of_kind("isolate") if step.component == want.component]
         if any(now.state.steps[step.id].status is not Status.DONE for step in isolated):
             raise Broken(f"I9: {want} is sent before it is isolated")
+
+
+def _agreed(now: Rehearsal, sent: Try) -> None:
+    """I7: a human has approved whatever is changed, and a promotion beyond that where a gate stands before it."""
+    if not own(now, sent):
+        return
+    gates = {step.id for step in now.plan.of_kind("approve")}
+    needed = gates if sent.order.want.desired == PRIMARY else gates - {"promotion"}
+    if missing := needed - now.state.approvals.keys():
+        raise Broken(f"I7: {sent.order.want} is sent, but nobody has approved {sorted(missing)}")
 
 
 def _promotion_is_due(now: Rehearsal, sent: Try) -> None:
@@ -157,6 +171,7 @@ def _succeeded(now: Rehearsal) -> None:
             raise Broken(f"I4: SUCCEEDED, but not so: {step.wants[0]}")
     if plan.mode not in MOVES:
         return
+    _verified(now)
     for component, lawful in now.past.lawful.items():
         if lawful != plan.target:
             raise Broken(f"I4: SUCCEEDED, but {component} was never promoted at {plan.target}")
@@ -169,6 +184,14 @@ def _succeeded(now: Rehearsal) -> None:
         by_hand = now.world.shared[resource] == BY_HAND
         if not (skipped or said or by_hand) and now.world.shared[resource] != step.wants[0].desired:
             raise Broken(f"I10: SUCCEEDED, but {step.id} points elsewhere")
+
+
+def _verified(now: Rehearsal) -> None:
+    for step in now.plan.of_kind("verify"):
+        record = now.state.steps[step.id]
+        seen = record.evidence.reading.states if record.evidence else ()
+        if record.status is Status.DONE and step.wants[0].desired not in seen:
+            raise Broken(f"I4: SUCCEEDED, but {step.id} has not read what it is to verify")
 
 
 def _reached(world: World, step: Step) -> bool:

@@ -29,6 +29,7 @@ from orchestrator.domain.rehearsal.attempts import (
 from orchestrator.domain.rehearsal.driving import (
     Broken,
     Flight,
+    Mission,
     Rehearsal,
     Try,
     folded,
@@ -99,8 +100,7 @@ def moves(now: Rehearsal, unusual: bool) -> Iterator[Move]:
 def _after_the_end(now: Rehearsal, unusual: bool) -> Iterator[Move]:
     """Whatever is late comes in the end; the next execution may begin before or after that."""
     yield from _strays(now, servers(now) | machines(now) | now.world.shared.keys(), "after the end, ")
-    for mission in now.mission.then:
-        yield Move(0, ("it ends", now.state.finish and now.state.finish.end, "- next:", mission), following, (mission,))
+    yield from _next(now, 0, ("it ends", now.state.finish and now.state.finish.end))
     if unusual and not now.mission.then:
         yield from _nature(now, servers(now) | machines(now))
 
@@ -271,8 +271,21 @@ def _interferences(now: Rehearsal) -> Iterator[Move]:
 
 def _terminated(now: Rehearsal) -> Iterator[Move]:
     if now.state.claimed:
-        for mission in now.mission.then:
-            yield Move(1, ("it is terminated - next:", mission), following, (mission,))
+        yield from _next(now, 1, ("it is terminated",))
+
+
+def _next(now: Rehearsal, cost: int, words: tuple[object, ...]) -> Iterator[Move]:
+    """The next execution begins at once, or when nothing that is in doubt can come any more."""
+    for mission in now.mission.then:
+        yield Move(cost, (*words, "- next:", mission), following, (mission,))
+        if now.journal.doubts:
+            yield Move(cost, (*words, "- much later:", mission), _following_later, (mission,))
+
+
+def _following_later(now: Rehearsal, mission: Mission) -> Rehearsal:
+    late = max((spec.late_effect or 0.0 for spec in now.plan.resources.values()), default=0.0) + 1.0
+    now = now._replace(world=now.memory.of(_later, now.world, now.world.clock + late))
+    return following(now._replace(strays=tuple(stray for stray in now.strays if may_come(now, stray))), mission)
 
 
 # The rest of the world

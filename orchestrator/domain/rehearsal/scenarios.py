@@ -21,6 +21,7 @@ LEAVES_OUT = (
     "data other than databases that stream: files, queues, caches, sessions",
     "two things at the very same moment, and orders that no call could tell apart",
     "servers that the machine's boot starts by itself (checks and `tideover status` warn of them)",
+    "somebody who powers a fenced machine on again by hand, or starts a server there",
     "fence devices, people or a store that lie; a device that takes what it has accepted out of order",
     "a worker that freezes between its guard and its request for longer than a request of that kind can be late",
     "wrong credentials and settings, other than as something that cannot be read",

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import importlib
+import math
 from typing import Any
 
 import pytest
 
-from orchestrator.domain import barrier
+from orchestrator.domain import admission, barrier
 from orchestrator.domain.engine import actions, advance, steps
 from orchestrator.domain.outcome import Failed, Outcome, Unknown
 from orchestrator.domain.plan import Plan
 from orchestrator.domain.rehearsal import driving, invariants
-from orchestrator.domain.state import Status
+from orchestrator.domain.state import Check, Claim, Claimed, Status
 from tests.domain.seeded_bugs import everywhere, nothing
 
 fold = importlib.import_module("orchestrator.domain.engine.fold")  # the package's `fold` is the function
@@ -96,3 +97,38 @@ def a_lost_worker_is_clean(patch: pytest.MonkeyPatch) -> None:
         return real(plan, state, event.model_copy(update={"outcome": Failed(why="lost")}) if lost else event)
 
     patch.setattr(fold, "_ended", ended)
+
+
+def any_loss_is_accepted(patch: pytest.MonkeyPatch) -> None:
+    everywhere(patch, "accepted_loss", lambda *_: math.inf, barrier, admission)
+
+
+def nobody_is_asked(patch: pytest.MonkeyPatch) -> None:
+    """The group is claimed once the checks are done, and its claim counts as an approval."""
+    real = fold._handled
+
+    def before_the_claim(plan: Any, state: Any) -> Any:
+        checks = tuple(Check(step=step.id) for step in steps.ready(plan, state) if step.kind == "check")
+        done = all(state.steps[step.id].status is Status.DONE for step in plan.of_kind("check"))
+        return checks or ((Claim(),) if done and not state.claim_refused else ())
+
+    def handled(plan: Any, state: Any, event: Any) -> Any:
+        after = real(plan, state, event)
+        approve = plan.of_kind("approve")[0].id
+        agreed = after.steps[approve].model_copy(update={"status": Status.DONE})
+        return fold._set(after, approve, agreed) if isinstance(event, Claimed) else after
+
+    patch.setattr(actions, "_before_the_claim", before_the_claim)
+    patch.setattr(fold, "_handled", handled)
+
+
+def what_could_not_be_read_is_verified(patch: pytest.MonkeyPatch) -> None:
+    """The look of a verification is over, so it is done."""
+    real = fold._looked
+
+    def looked(plan: Any, state: Any, event: Any) -> Any:
+        if plan.step(event.step).kind != "verify":
+            return real(plan, state, event)
+        return fold._set(state, event.step, steps.moved(state.steps[event.step], "done", ended_at=event.at))
+
+    patch.setattr(fold, "_looked", looked)

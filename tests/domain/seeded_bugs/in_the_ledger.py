@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.domain import barrier, ledger, twins
+from orchestrator.domain import barrier, checks, ledger, twins
 from orchestrator.domain.ledger import GroupRecord
 from orchestrator.domain.outcome import Done, Outcome
 from orchestrator.domain.plan import Want
@@ -107,6 +107,11 @@ def the_guard_lets_an_old_epoch_through(patch: pytest.MonkeyPatch) -> None:
         return entered.model_copy(update=kept)
 
     patch.setattr(ledger, "enter", enter)
+
+
+def an_unfence_does_not_ask_who_has_served(patch: pytest.MonkeyPatch) -> None:
+    """What was replaced is powered on again."""
+    everywhere(patch, "replaced", nothing, checks, barrier)
 
 
 def an_unfence_starts_a_machine_beside_its_twin(patch: pytest.MonkeyPatch) -> None:

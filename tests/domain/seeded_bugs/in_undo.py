@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.domain import barrier, ledger
+from orchestrator.domain import barrier, ledger, twins
 from orchestrator.domain.engine import advance, steps, undoing
 from orchestrator.domain.ledger import GroupRecord
 from orchestrator.domain.outcome import Outcome, Unknown
@@ -59,6 +59,11 @@ def undo_forgets_what_a_fence_took_along(patch: pytest.MonkeyPatch) -> None:
 def undo_starts_a_machine_beside_its_twin(patch: pytest.MonkeyPatch) -> None:
     """What an execution before this one has started is no matter of undo."""
     patch.setattr(barrier, "started_elsewhere", nothing)
+
+
+def what_was_to_be_switched_off_again_is_believed_to_be_off(patch: pytest.MonkeyPatch) -> None:
+    """That nothing of it comes any more is taken for what it was to bring about."""
+    patch.setattr(twins, "_read_off", lambda *_: True)
 
 
 def what_was_not_confirmed_is_not_undone(patch: pytest.MonkeyPatch) -> None:
