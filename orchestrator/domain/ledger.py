@@ -112,11 +112,9 @@ def close_execution(record: GroupRecord, plan: Plan, epoch: int, clean: bool) ->
         return record
     update: dict[str, object] = {"execution": None, "claims": {}, "tokens": {}}
     if clean:
-        left = (
-            frozenset[str]() if plan.moves else frozenset(r.want.resource for r in record.issued) - set(plan.resources)
-        )
-        served = {r.want.component: r.want.site for r in record.issued if _promotes(r.want) and not r.attempt.undo}
-        update["holders"] = {**record.holders, **served} if plan.moves else record.holders
+        left = frozenset[str]() if plan.moves else {r.want.resource for r in record.issued} - plan.resources.keys()
+        served = {r.want.component: r.want.site for r in promotions(record) if r.attempt.epoch == epoch}
+        update["holders"] = {**record.holders, **served}  # also where the journal never heard that it was promoted
         update["issued"] = tuple(request for request in record.issued if request.want.resource in left)
         update["before"] = {resource: state for resource, state in record.before.items() if resource in left}
     return record.model_copy(update=update)

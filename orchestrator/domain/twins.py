@@ -12,8 +12,8 @@ def replaced(plan: Plan, state: ExecutionState, component: str) -> str | None:
     """Why an unfence must not power on the component's machine; None where it was surely never replaced.
 
     A database goes by the ledger, and by the role that the other server is read in: it is rebuilt, even where its
-    successor is down by now. A machine that acts by itself
-    goes by what was asked for last and by what is read: where nothing tells that its twin is off, it may be on.
+    successor is down by now. A machine that acts by itself goes by what was asked for last and by what is read: where
+    nothing tells that its twin is off, it may be on.
     """
     rebuild = f"rebuild it with `tideover failback {plan.group} --reprotect-only`"
     if after := successor(state.record, component, plan.target):

@@ -334,6 +334,16 @@ class TestExecutions:
         assert (closed.issued, list(closed.before)) == (asked[1:], [other])
         assert ledger.close_execution(found, MOVE, EPOCH, clean=True).issued == ()
 
+    @pytest.mark.parametrize(
+        ("epoch", "clean", "holder"), [(EPOCH, True, "b"), (EPOCH, False, "a"), (EPOCH - 1, True, "a")]
+    )
+    def test_a_clean_end_after_its_own_promotion_knows_who_is_primary(
+        self, epoch: int, clean: bool, holder: str
+    ) -> None:
+        """The answer of the promotion was heard, and never written to the journal (I9)."""
+        found = record(issued=(request(wanted=PROMOTE, epoch=epoch),), holders={"db": "a"})
+        assert ledger.close_execution(found, MOVE, EPOCH, clean).holders == {"db": holder}
+
     def test_a_group_that_was_claimed_since_the_checks_is_not_opened_on_their_word(self) -> None:
         free = record(execution=None)
         assert isinstance(ledger.open_execution(free, execution("e2"), seen=EPOCH), GroupRecord)
