@@ -47,7 +47,10 @@ class Upstream:
             return bool(session.rows(_STREAMS_TO_SLOT, slot) if slot else session.rows(_STREAMS))
 
     def prepare(self, slot: str, identity: str | None, call: Call) -> None:
-        """It is a primary whose control file names its timeline, and it keeps its log for `slot`."""
+        """It is a primary whose control file names its timeline, and it keeps its log for `slot`.
+
+        Nothing of what is rebuilt is changed by that, so it is not said to have gone through.
+        """
         with self.endpoint.session(call.remaining) as session:
             state = self._state(session, identity)
             if state["in_recovery"]:
@@ -56,11 +59,9 @@ class Upstream:
                 # pg_rewind reads the timeline from the control file, where it changes with the first checkpoint only.
                 call.guard()
                 session.do("checkpoint")
-                call.accepted()
             if not session.rows("select 1 from pg_replication_slots where slot_name = %s", slot):
                 call.guard()
                 session.do("select pg_create_physical_replication_slot(%s, true)", slot)
-                call.accepted()
 
     @property
     def source(self) -> str:
