@@ -29,8 +29,8 @@ class Call(Protocol):
         """Return if the attempt may act now; raise GuardRefused if not. The last statement before each request."""
 
     def accepted(self) -> None:
-        """Say that what was guarded last went through. From here on no error means that nothing was done: an adapter
-        that asks for several things in one attempt says so after each."""
+        """Say that what was guarded last has changed the thing itself. From here on no error means that nothing was
+        done: an adapter that asks for several things in one attempt says so after each."""
 
     def checkpoint(self, token: str) -> None:
         """Keep `token` durably: the next attempt finds it in `resume` and polls instead of asking twice."""
