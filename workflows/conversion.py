@@ -23,7 +23,7 @@ from temporalio.converter import (
 from temporalio.exceptions import ApplicationError
 
 from orchestrator.domain.commands import OperatorInput
-from orchestrator.domain.findings import did_you_mean
+from orchestrator.domain.findings import did_you_mean, plain
 
 INVALID_INPUT = "InvalidInput"
 REFUSED = "Refused"
@@ -96,6 +96,5 @@ def _one_line(error: ValidationError, model: type[OperatorInput], data: bytes) -
         elif problem["type"] == "missing":
             problems.append(f"the field {place!r} is missing")
         elif problem["type"] != "none_required":
-            what = problem["msg"].removeprefix("Value error, ")
-            problems.append(f"{place or 'the input'}: {what[:1].lower()}{what[1:]}")
+            problems.append(f"{place or 'the input'}: {plain(problem['msg'])}")
     return "; ".join(problems)

@@ -37,7 +37,7 @@ def phase(plan: Plan, state: ExecutionState) -> str:
 
 def markdown(plan: Plan, state: ExecutionState) -> str:
     """The whole page."""
-    where = f"of **{plan.target}**" if plan.mode in ("reprotect", "unfence") else f"{plan.source} → **{plan.target}**"
+    where = f"{plan.source} → **{plan.target}**" if plan.moves else f"of **{plan.target}**"
     lines = [
         f"### {plan.group}: {plan.mode} {where}: {phase(plan, state)}",
         f"plan `{plan.hash}` · started by {state.execution.who}",

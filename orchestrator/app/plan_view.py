@@ -56,7 +56,7 @@ def barrier_text(plan: Plan) -> str:
 
 def title(plan: Plan) -> str:
     """What the plan is for, in one line."""
-    if plan.mode in ("reprotect", "unfence"):
+    if not plan.moves:
         return f"{plan.group}: {plan.mode} of {plan.target}"
     return f"{plan.group}: {plan.mode} {plan.source} -> {plan.target}"
 

@@ -138,7 +138,7 @@ def _about_a_step(plan: Plan, state: ExecutionState, command: Retry | Skip | Att
 
 def _attest(state: ExecutionState, step: Step, attest: Attest) -> str | None:
     if step.kind not in CUTS:
-        return f"{step.id} is no fence: only a fence or stop can be attested"
+        return f"{step.id} is no fence: only a fence, stop or isolate can be attested"
     if not stuck(state.steps[step.id]):
         return f"{step.id} is {state.steps[step.id].status}: it can be attested once it has failed or is unknown"
     if any(person(earlier.by) == person(attest.by) for earlier in state.attestations.get(step.id, ())):

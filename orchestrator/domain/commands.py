@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterable
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
@@ -48,6 +49,11 @@ Reason = Annotated[str, AfterValidator(weighed)]
 def person(by: str) -> str:
     """Who is meant by `by`: a name in another spelling is not another person."""
     return " ".join(unicodedata.normalize("NFKC", by).split()).casefold()
+
+
+def enough(vouching: Iterable[str]) -> bool:
+    """True where two different people vouch (FH)."""
+    return len(set(map(person, vouching))) >= 2
 
 
 class Approve(OperatorInput):

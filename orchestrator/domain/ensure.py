@@ -116,14 +116,11 @@ def failed(
 
     `sent`: how many requests passed their guards; `went_through`: one of them is known to have had its effect.
     """
-    surely_not = isinstance(error, ProviderError) and error.surely_not_done and sent == 1
-    if sent and not (surely_not and not went_through):
+    ours = not isinstance(error, ProviderError) or isinstance(error, WrongIdentity)
+    surely_not = isinstance(error, ProviderError) and error.surely_not_done and sent == 1 and not went_through
+    if sent and not surely_not:
         return InDoubt(why=str(error), at=at)
-    return NotSent(why=str(error), refused=not sent and not _of_the_target(error))
-
-
-def _of_the_target(error: Exception) -> bool:
-    return isinstance(error, ProviderError) and not isinstance(error, WrongIdentity)
+    return NotSent(why=str(error), refused=ours and not sent)
 
 
 Call = Look | Change

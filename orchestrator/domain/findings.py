@@ -79,8 +79,7 @@ def _finding(
         )
     if problem["type"] == "missing":
         return _missing(str(where[-1]), _given_at(value, problem["loc"][:-1]), where[:-1])
-    message = problem["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
-    return Finding(code="VALUE", path=where, message=_plain(message))
+    return Finding(code="VALUE", path=where, message=plain(problem["msg"]))
 
 
 def _missing(key: str, given: list[str], path: tuple[str | int, ...]) -> Finding:
@@ -101,8 +100,10 @@ def _given_at(value: Any, loc: tuple[str | int, ...]) -> list[str]:
     return [str(key) for key in value] if isinstance(value, Mapping) else []
 
 
-def _plain(message: str) -> str:
-    return message[:1].lower() + message[1:]
+def plain(message: str) -> str:
+    """What pydantic says of a value, as a part of a sentence."""
+    said = message.removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    return said[:1].lower() + said[1:]
 
 
 def _keys_at(model: type[BaseModel], loc: tuple[str | int, ...]) -> list[str]:

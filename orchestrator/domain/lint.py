@@ -61,7 +61,7 @@ def _providers(runbook: Runbook, catalog: Catalog) -> list[Finding]:
 
 
 def _gates(runbook: Runbook) -> list[Finding]:
-    """A gate that nothing would ever reach."""
+    """A gate that nothing would ever reach, or that another one stands in front of."""
     promotes = any(c.type in TYPES and TYPES[c.type].writers == "one" for c in runbook.components.values())
     message = "nothing is promoted here: no component has a single writer; remove the gate, or use `before: fence`"
     unreached = [

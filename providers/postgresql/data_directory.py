@@ -91,7 +91,7 @@ class DataDirectory:
 
     def look(self) -> Found:
         """What the files say now; nothing is changed."""
-        done = self._run("look", timeout=_LOOK_SECONDS)
+        done = self._run("look")
         pairs = dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line and ":" not in line)
         control = dict(line.split(":", 1) for line in done.stdout.splitlines() if ":" in line)
         stripped = {name.strip(): value.strip() for name, value in control.items()}
@@ -112,19 +112,19 @@ class DataDirectory:
 
         `server_process` serves a session of ours: its parent has to be the postmaster of this directory.
         """
-        self._run("stop", str(server_process), _whole(call), timeout=call.remaining, call=call)
+        self._run("stop", str(server_process), _whole(call), call=call)
 
     def halt(self, call: Call) -> None:
         """The standby that we have just started on this very directory was shut down cleanly."""
-        self._run("halt", _whole(call), timeout=call.remaining, call=call)
+        self._run("halt", _whole(call), call=call)
 
     def settle(self, call: Call) -> None:
         """A server that is down has ended as one that was shut down, and starts as a standby only."""
-        self._run("settle", _whole(call), timeout=call.remaining, call=call)
+        self._run("settle", _whole(call), call=call)
 
     def start(self, role: str, call: Call) -> None:
         """The server was started as `primary` or as `standby`."""
-        self._run(f"start_{role}", _whole(call), timeout=call.remaining, call=call)
+        self._run(f"start_{role}", _whole(call), call=call)
 
     def rebuild(self, way: str, source: str, password: str | None, settings: str, call: Call) -> None:
         """The directory can start as a standby with `settings`; `way` is rewind or backup.
@@ -132,26 +132,28 @@ class DataDirectory:
         `source` is the connection string for PostgreSQL's programs, without the password.
         """
         stdin = f"{source}\n{password or ''}\n{settings}"
-        self._run(way, _whole(call), timeout=call.remaining, stdin=stdin, call=call)
+        self._run(way, _whole(call), stdin=stdin, call=call)
 
     def discard(self, call: Call) -> None:
         """What was kept aside during a rebuild is gone."""
-        self._run("discard", timeout=call.remaining, call=call)
+        self._run("discard", call=call)
 
     def _run(
         self,
         verb: str,
         *more: str,
-        timeout: float,
         stdin: str = "",
         call: Call | None = None,
     ) -> Completed:
         place = self.place
         argv = ["sh", "-c", _SCRIPT, "on_host", verb, self.path, str(place.port)]
         argv += [place.bin_directory or "", place.config_file or "", *more]
-        done = self.host.run(argv, timeout=timeout, stdin=stdin, guard=call.guard if call else None)
+        if call is None:
+            done = self.host.run(argv, timeout=_LOOK_SECONDS)
+        else:
+            done = self.host.run(argv, timeout=call.remaining, stdin=stdin, guard=call.guard)
         if done.code == 0:
-            if call:
+            if call is not None:
                 call.accepted()
             return done
         if done.code == _HALF_DONE or any(words in done.stderr for words in _UNFINISHED):

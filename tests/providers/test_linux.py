@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.domain.catalog import Site
-from orchestrator.domain.errors import Doubtful, Misconfigured, NotFound, Unreachable
+from orchestrator.domain.errors import Doubtful, GuardRefused, Misconfigured, NotFound, Unreachable
 from orchestrator.domain.world import Holder
 from orchestrator.ports import Binding
 from orchestrator.runtime import ssh
@@ -293,6 +293,17 @@ def test_nothing_is_given_up_for_a_target_that_is_dark(harness: AddressHarness) 
     with pytest.raises(Unreachable, match="does not answer"):
         harness.resource.apply(harness.goal, harness.resource.observe(), RecordedCall())
     assert harness.look() == harness.start
+
+
+@pytest.mark.parametrize("allowed", [0, 1])
+def test_what_was_taken_is_told_before_anything_else_is_asked_for(harness: AddressHarness, allowed: int) -> None:
+    """An error after that is no proof that nothing was done: the address is at its new host."""
+    call = RecordedCall(allowed=allowed)
+    with pytest.raises(GuardRefused):
+        harness.resource.apply(harness.goal, harness.resource.observe(), call)
+    assert call.went_through == (allowed == 1)
+    held_by_both = any("at once" in warning for warning in harness.resource.observe().warnings)
+    assert held_by_both == (allowed == 1)
 
 
 def test_it_can_be_held_by_nobody(harness: AddressHarness) -> None:

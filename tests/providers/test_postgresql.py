@@ -778,13 +778,16 @@ def test_each_request_of_a_rebuild_stands_behind_the_guard(pair: Pair) -> None:
     crashed_and_replaced(pair)
     resource = pair.resource("az-a")
     for allowed in range(20):
+        call = RecordedCall(allowed=allowed)
         try:
-            resource.apply(ReplicatesFrom(site="az-b"), resource.observe(), RecordedCall(allowed=allowed))
+            resource.apply(ReplicatesFrom(site="az-b"), resource.observe(), call)
         except GuardRefused:
             assert resource.observe().state("role") != PRIMARY
+            assert not call.went_through or allowed > 1, "what is prepared at the upstream changes nothing here"
         else:
             break
     assert allowed >= 3  # what an earlier try has done is not asked for again
+    assert call.went_through
     settle(resource, ReplicatesFrom(site="az-b"))
 
 

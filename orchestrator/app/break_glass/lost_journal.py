@@ -8,7 +8,7 @@ from pathlib import Path
 
 from orchestrator.app.journals import make_journal, open_journal, place_of
 from orchestrator.app.settings import Settings
-from orchestrator.domain.commands import named, person, weighed
+from orchestrator.domain.commands import enough, named, weighed
 from orchestrator.domain.errors import JournalUnavailable, TideoverError
 from orchestrator.runtime import audit
 
@@ -33,7 +33,7 @@ def stands(settings: Settings, group: str, said: Sequence[str]) -> None:
             raise NotVouchedFor(told)
         return
     vouched = [_read(text) for text in said]
-    if len({person(by) for by, _ in vouched}) < 2:
+    if not enough(by for by, _ in vouched):
         raise NotVouchedFor("one person's word is not enough: a second, different one vouches with --journal-is-lost")
     if not make_journal(settings):
         raise NotVouchedFor(f"what stands at {settings.journal} is no journal: look at it, and move it away")

@@ -8,7 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from orchestrator.domain.commands import COMMANDS, Command, OperatorInput
 from orchestrator.domain.errors import TideoverError
-from orchestrator.domain.findings import did_you_mean
+from orchestrator.domain.findings import did_you_mean, plain
 
 _COMMAND: TypeAdapter[Command] = TypeAdapter(Command)
 NAMES: dict[str, type[OperatorInput]] = {model.__name__.lower(): model for model in COMMANDS}
@@ -37,8 +37,7 @@ def spoken(line: str, group: str, by: str) -> Command:
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
         place = "".join(f"--{part} " for part in problem["loc"][1:2])
-        what = problem["msg"].removeprefix("Value error, ")
-        raise NotUnderstood(f"{name}: {place}{what[:1].lower()}{what[1:]}") from None
+        raise NotUnderstood(f"{name}: {place}{plain(problem['msg'])}") from None
 
 
 def _fields(words: list[str], name: str) -> dict[str, str]:

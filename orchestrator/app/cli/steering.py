@@ -128,7 +128,7 @@ def retry(runbook: str, step: str, /, *, by: By = None, flags: Flags = NO_FLAGS)
 
 
 def skip(runbook: str, step: str, /, *, reason: str, by: By = None, flags: Flags = NO_FLAGS) -> ExitCode:
-    """Go on without a step. A check, fence, stop or promotion cannot be skipped.
+    """Go on without a step of a move. Its checks, fences, stops and promotions cannot be skipped.
 
     Parameters
     ----------

@@ -44,7 +44,7 @@ def recovery(facts: Facts) -> Recovery:
 
 
 def _moves(facts: Facts) -> bool:
-    return facts.plan.mode in ("planned", "forced")
+    return facts.plan.moves
 
 
 def _phases(facts: Facts, alive: bool, last_sign: float | None) -> tuple[Phase, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from orchestrator.domain import barrier, ledger
 from orchestrator.domain.checks import current_loss, promoted_before
-from orchestrator.domain.commands import Abort, Approve, Attest, Escalate, Pause, Resume, Retry, Skip, person
+from orchestrator.domain.commands import Abort, Approve, Attest, Escalate, Pause, Resume, Retry, Skip, enough, person
 from orchestrator.domain.engine.advance import advance, finished, superseded
 from orchestrator.domain.engine.steps import awaiting, event_of, moved, undone_again
 from orchestrator.domain.engine.undoing import before_of
@@ -261,8 +261,7 @@ def _again(state: ExecutionState, step: str) -> ExecutionState:
 def _attested(plan: Plan, state: ExecutionState, attest: Attest, at: float) -> ExecutionState:
     said = (*state.attestations.get(attest.step, ()), attest)
     state = state.model_copy(update={"attestations": {**state.attestations, attest.step: said}})
-    people = tuple({person(a.by): a.by for a in said}.values())
-    if len(people) < 2:
+    if not enough(a.by for a in said):
         return state
     step = plan.step(attest.step)
     want = step.wants[0]
@@ -274,7 +273,7 @@ def _attested(plan: Plan, state: ExecutionState, attest: Attest, at: float) -> E
         reading=reading,
         strength=Strength.F0,
         read_at=at,
-        attested_by=people,
+        attested_by=tuple({person(a.by): a.by for a in said}.values()),
     )
     record = moved(state.steps[step.id], "attest", evidence=evidence, ended_at=at, said=f"attested: {reasons}")
     return _set(state, step.id, record).model_copy(update={"waiting": None})

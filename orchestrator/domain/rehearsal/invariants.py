@@ -15,8 +15,6 @@ from orchestrator.domain.rehearsal.nature import BY_HAND
 from orchestrator.domain.state import End, ExecutionState, Status
 from orchestrator.domain.world import PRIMARY, Holder, Power, Records, ReplicatesFrom
 
-MOVES = ("planned", "forced")
-
 
 def judge(now: Rehearsal) -> None:
     """Nothing. Raises Broken where what the last move did, or the state that it led to, breaks an invariant."""
@@ -82,7 +80,7 @@ def _request(now: Rehearsal, sent: Try) -> None:
     starting = [step for step in sent.mission.plan.of_kind("start") if step.id == sent.order.attempt.step]
     if want.desired == PRIMARY:
         _promotion_is_due(now, sent)
-    elif starting and sent.mission.plan.mode in MOVES:
+    elif starting and sent.mission.plan.moves:
         _start_is_due(now, sent)
     if isinstance(want.desired, Records) and own(now, sent) and now.plan.target not in now.past.disturbed:
         served = all(now.plan.target in now.world.writable(component) for component in now.past.lawful)
@@ -169,7 +167,7 @@ def _succeeded(now: Rehearsal) -> None:
         done = now.state.steps[step.id].status is Status.DONE and step.site not in now.past.disturbed
         if done and "may still take effect" not in told and not _reached(now.world, step):
             raise Broken(f"I4: SUCCEEDED, but not so: {step.wants[0]}")
-    if plan.mode not in MOVES:
+    if not plan.moves:
         return
     _verified(now)
     for component, lawful in now.past.lawful.items():

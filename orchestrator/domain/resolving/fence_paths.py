@@ -102,7 +102,9 @@ def judge_strength(out: Resolution, name: str, site: str, methods: list[Method])
 
     `methods`: those that confirm something when the site is lost; where there is none, that is a finding already.
     """
-    if methods and not any(method.place.latches for method in methods):
+    if not methods:
+        return
+    if not any(method.place.latches for method in methods):
         cut = ", ".join(method.name for method in methods)
         why = (
             f"{name} at {site} may come back by itself after {cut}, and then nothing can be promoted: add a method that"
@@ -112,8 +114,6 @@ def judge_strength(out: Resolution, name: str, site: str, methods: list[Method])
     if out.runbook.components[name].fencing != "F3" or share_no_controller(controllers):
         return
     unknown = [method.name for method in methods if not method.controller]
-    if not methods:
-        return
     if len(methods) < 2:
         why = f"{methods[0].name} alone can confirm it when {site} is lost: name a second one that shares no controller"
     elif unknown:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from collections import defaultdict
+from itertools import chain, combinations
 
 from orchestrator.domain.plan import ResourceSpec
 from orchestrator.domain.resolving.resolution import Resolution
@@ -10,10 +11,12 @@ from orchestrator.domain.resolving.resolution import Resolution
 
 def judge_machines(out: Resolution) -> None:
     """Each pair of resources that are one thing, and must be two, is noted."""
-    own = [spec for spec in out.specs.values() if spec.site is not None and spec.thing and spec.places[spec.site]]
-    for one, other in combinations(own, 2):
-        why = _clash(out, one, other) if one.key == other.key else None
-        if why:
+    called: defaultdict[str, list[ResourceSpec]] = defaultdict(list)
+    for spec in out.specs.values():
+        if spec.site is not None and spec.thing and spec.places[spec.site]:
+            called[spec.key].append(spec)
+    for one, other in chain.from_iterable(combinations(same, 2) for same in called.values()):
+        if why := _clash(out, one, other):
             path = ("components", other.component, "at", other.site or "")
             out.find("SAME-MACHINE", path, f"{other.id} is the very thing that {one.id} is: {why}")
 
