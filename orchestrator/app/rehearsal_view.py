@@ -13,6 +13,7 @@ from orchestrator.domain.rehearsal.search import Counterexample, Covered
 _ASSUMED = (
     "After an end, or a termination anywhere: forced the same way, forced back, reprotect and failback, or unfence.",
     f"Humans retry once, then abort; the loss that they accept in a forced failover is {ACCEPTED}.",
+    "Where no fence device answers, two people first pull the plug of what could not be fenced, and vouch for it.",
 )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator.domain.ledger import Request, promotions, successor
+from orchestrator.domain.ledger import GroupRecord, Request, promotions, successor
 from orchestrator.domain.plan import Plan, Want
 from orchestrator.domain.state import ExecutionState, Status
 from orchestrator.domain.world import OFF, ON, PRIMARY, State
@@ -26,6 +26,13 @@ def replaced(plan: Plan, state: ExecutionState, component: str) -> str | None:
     if other and other.state("role") == PRIMARY:
         return f"was replaced: {component} at {plan.source} is a primary, whoever promoted it: {rebuild}"
     return _twin_acts(plan, state, component) if _acts_by_itself(plan, component) else None
+
+
+def maybe_replaced(record: GroupRecord, site: str) -> bool:
+    """True where a database was promoted at another site than this, or may be: an unfence of this one is refused then,
+    and not worth proposing (I9)."""
+    served = {*record.holders.values(), *(promoted.want.site for promoted in promotions(record))}
+    return bool(served - {site})
 
 
 def started_elsewhere(plan: Plan, state: ExecutionState, want: Want) -> str | None:

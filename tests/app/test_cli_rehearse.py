@@ -55,7 +55,7 @@ def test_what_breaks_is_told_as_the_shortest_story(
     assert told.startswith("demo: BROKEN in ")
     assert "scenarios, by 1 fault\n" in told
     story = told[told.index("I2:") :].partition("\n\n")[0].splitlines()
-    assert "is sent with weak evidence of db." in story[0]
+    assert "is sent with weak evidence that db at " in story[0]
     assert story[1].strip() == "1. db.check: goes well"
     unusual = [line for line in story if ". ! " in line]
     assert len(unusual) == 1
@@ -144,5 +144,5 @@ def test_a_runbook_whose_failover_never_succeeds_is_not_told_to_hold(
     monkeypatch.setattr(humans, "approval", lambda *_: None)  # nobody approves
     assert run(["rehearse", DEMO, "--faults", "0", "--jobs", "1"]) is ExitCode.FINDINGS
     told = capsys.readouterr().out
-    assert told.startswith("demo: BROKEN in 4 of 5 scenarios, by 0 faults")
+    assert told.startswith("demo: BROKEN in 5 of 5 scenarios, by 0 faults")
     assert "without any fault it does not succeed: REFUSED: nobody approved in time" in told

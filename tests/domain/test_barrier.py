@@ -31,7 +31,7 @@ def vouched(now: Rehearsal) -> Rehearsal:
 def test_people_who_vouch_for_a_primary_that_lives_are_contradicted_by_it() -> None:
     """I2"""
     waiting = waiting_on_the_fence()
-    healed = waiting._replace(world=replace(waiting.world, cut=frozenset(), severed=False))
+    healed = waiting._replace(world=replace(waiting.world, cut=frozenset(), severed=frozenset()))
     now = vouched(healed)
     assert now.state.waiting
     assert "left is alive: it streams to the standby and says so itself (I2)" in now.state.waiting.why
@@ -99,7 +99,8 @@ def lied_to(name: str, component: str) -> Rehearsal:
     fenced = next(n for n in states_on_the_way(before) if n.state.steps[f"{component}.fence"].status is Status.DONE)
     place = (component, "left")
     servers = {**fenced.world.servers, place: replace(before.world.servers[place], role="primary")}
-    alive = replace(fenced.world, servers=servers, power={**fenced.world.power, place: "on"}, severed=True)
+    cut = frozenset(component for component, _ in servers)
+    alive = replace(fenced.world, servers=servers, power={**fenced.world.power, place: "on"}, severed=cut)
     return fenced._replace(world=alive)
 
 

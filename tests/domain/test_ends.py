@@ -10,6 +10,7 @@ from orchestrator.domain.engine import start
 from orchestrator.domain.engine.advance import advance, finished
 from orchestrator.domain.ledger import Attempt, Execution, GroupRecord, Request
 from orchestrator.domain.plan import Plan, PlanMode, Want
+from orchestrator.domain.rehearsal.demands import demanded
 from orchestrator.domain.rehearsal.driving import Mission, begin, following
 from orchestrator.domain.rehearsal.model import World, at_rest
 from orchestrator.domain.rehearsal.nature import crashed, cut_off
@@ -67,10 +68,10 @@ def test_what_is_fenced_is_moved_to_only_when_rebuilt_and_it_is_told_what_that_n
 ) -> None:
     """Two disasters in a row: nothing leads back to the old data but people."""
     forced = runbooks.planned(runbooks.demo(), "forced", "right")
-    back = runbooks.planned(runbooks.demo(), "forced", "left")
-    over = ended(begin(Mission(forced, "60s"), at_rest(forced, "left", "right", back), {"db": "left"}))
+    back, demands = runbooks.planned(runbooks.demo(), "forced", "left"), demanded(runbooks.demo())
+    over = ended(begin(Mission(forced, demands, "60s"), at_rest(forced, "left", "right", back), {"db": "left"}))
     world = change(over.world, "right") if change else over.world
-    again = ended(following(over._replace(world=world), Mission(back, "60s")))
+    again = ended(following(over._replace(world=world), Mission(back, demands, "60s")))
     assert over.state.finish
     assert again.state.finish
     assert (over.state.finish.end, again.state.finish.end) == (End.SUCCEEDED, End.REFUSED)

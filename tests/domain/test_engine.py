@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from orchestrator.domain.plan import PlanMode
+from orchestrator.domain.rehearsal.demands import demanded
 from orchestrator.domain.rehearsal.driving import Mission, Rehearsal, begin
 from orchestrator.domain.rehearsal.model import World, at_rest, passed
 from orchestrator.domain.rehearsal.nature import crashed, cut_off, darkened
@@ -59,7 +60,7 @@ class Scenario:
         """The first execution, and through it those that follow."""
         source, then = self.runbook(), tuple[Mission, ...]()
         for mode, to, loss in reversed(self.missions):
-            then = (Mission(runbooks.planned(source, mode, to), loss, then, self.reactions),)
+            then = (Mission(runbooks.planned(source, mode, to), demanded(source), loss, then, self.reactions),)
         return then[0]
 
     def begun(self) -> Rehearsal:
@@ -129,6 +130,7 @@ def scenarios() -> list[Scenario]:
         Scenario("shop forced, source healthy", shop, (FORCED, FORCED), healthy, undo, moved),
         Scenario("shop forced, source cut off", shop, (FORCED, UNFENCE), partitioned, undo, moved),
         Scenario("shop planned", shop, (PLANNED,), healthy, undo, switched),
+        Scenario("pair forced, source healthy", pair, (FORCED,), healthy, undo, moved),
         Scenario("pair forced, source dead", pair, (FORCED,), dead, undo, moved),
         Scenario("pair planned", pair, (PLANNED,), healthy, undo, switched, small=True),
         Scenario("machine forced", machine, (FORCED, FORCED), healthy, undo, MACHINE_MOVED),

@@ -17,7 +17,15 @@ from orchestrator.domain.rehearsal.search import Counterexample
 from orchestrator.domain.runbook import Runbook
 from orchestrator.domain.world import Power
 from tests.domain import runbooks
-from tests.domain.seeded_bugs import Sabotage, in_ensure, in_plans, in_the_engine, in_the_ledger, in_undo
+from tests.domain.seeded_bugs import (
+    Sabotage,
+    in_ensure,
+    in_plans,
+    in_the_engine,
+    in_the_ledger,
+    in_undo,
+    in_what_people_say,
+)
 from tests.domain.test_engine import (
     BACK,
     FORCED,
@@ -74,6 +82,19 @@ FOUND: list[tuple[Sabotage, str, int]] = [
     (in_the_ledger.an_unfence_does_not_ask_who_has_served, "bare, unfenced", 0),
     (in_the_engine.what_could_not_be_read_is_verified, FORCED_ALIVE, 0),
     (in_the_engine.nobody_is_asked, FORCED_ALIVE, 0),
+    (in_what_people_say.one_word_is_enough, "demo forced, humans vouch", 0),
+    (in_what_people_say.one_person_counts_as_two, "demo forced, humans vouch", 0),
+    (in_what_people_say.anybody_may_approve, "pair forced, source dead", 0),
+    (in_what_people_say.an_approval_counts_for_any_plan, FORCED_ALIVE, 0),
+    (in_what_people_say.a_gate_is_left_out, "pair forced, source dead", 0),
+    (in_plans.a_fence_needs_less_than_the_runbook_says, "strong forced, source cut off", 0),
+    (in_plans.a_machine_is_not_fenced, "shop forced, source healthy", 0),
+    (in_the_engine.no_loss_is_told, "demo forced, source cut off", 0),
+    (in_the_engine.every_end_says_protected, FORCED_ALIVE, 0),
+    (in_what_people_say.an_approval_that_nobody_gave_in_time_counts_as_given, FORCED_ALIVE, 1),
+    (in_plans.a_fence_needs_no_latch, FORCED_ALIVE, 1),
+    (in_the_engine.the_loss_of_one_database_is_told_for_all, "pair forced, source healthy", 1),
+    (in_the_engine.the_fence_of_what_was_replaced_is_proposed_to_be_lifted, "bare, forced twice", 1),
     (in_the_engine.any_loss_is_accepted, "demo forced, source cut off", 1),
     (in_the_engine.barrier_is_always_open, FORCED_ALIVE, 1),
     (in_the_engine.any_evidence_will_do, FORCED_ALIVE, 1),
@@ -111,6 +132,9 @@ FOUND: list[tuple[Sabotage, str, int]] = [
     (in_undo.doubts_are_forgotten_at_the_end, "bare, forced twice", 2),
     (in_ensure.a_fence_takes_the_fast_path, "bare, forced twice", 2),
     (in_ensure.undo_takes_the_fast_path, "machine, forced", 2),
+    (in_undo.what_the_checks_read_was_so_before_all, "bare, forced twice", 2),
+    (in_undo.what_an_unfinished_execution_took_down_is_left_so, "bare, forced twice", 2),
+    (in_the_ledger.promotions_of_earlier_executions_are_forgotten, "bare, forced twice", 2),
     (in_undo.rollback_after_the_promotion_was_issued, "demo planned, aborted", 2),
     (in_undo.an_abort_undoes_after_the_promotion, "demo planned, aborted", 2),
     (in_undo.what_was_to_be_switched_off_again_is_believed_to_be_off, "machine, forced twice", 2),
@@ -127,7 +151,7 @@ def test_rehearsal_finds_the_broken_rule(
     with pytest.raises(Counterexample) as found:
         scenario.explored(faults)
     assert found.value.faults == faults
-    assert len(found.value.story) > 3
+    assert len(found.value.story) >= 3
 
 
 @pytest.mark.parametrize("scenario", SMALL, ids=lambda scenario: scenario.name)
@@ -139,7 +163,7 @@ def test_control_where_no_rule_is_broken_nothing_is_found(scenario: Scenario) ->
 def test_every_seeded_bug_is_tried_once() -> None:
     public = {
         bug
-        for module in (in_ensure, in_plans, in_the_engine, in_the_ledger, in_undo)
+        for module in (in_ensure, in_plans, in_the_engine, in_the_ledger, in_undo, in_what_people_say)
         for name, bug in vars(module).items()
         if getattr(bug, "__module__", "") == module.__name__ and not name.startswith("_")
     }

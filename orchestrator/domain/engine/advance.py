@@ -7,9 +7,10 @@ from orchestrator.domain.barrier import closed, contradicted, fenced_at, no_retu
 from orchestrator.domain.checks import current_loss, judge
 from orchestrator.domain.engine import undoing
 from orchestrator.domain.engine.steps import moved, next_try, ready, running, satisfied, startable, stuck
-from orchestrator.domain.ledger import close_execution, promotion_issued
+from orchestrator.domain.ledger import close_execution
 from orchestrator.domain.plan import Plan, Step, start_command
 from orchestrator.domain.state import End, ExecutionState, Finish, Status, Waiting
+from orchestrator.domain.twins import maybe_replaced
 
 ROLL_BACK_ON: frozenset[str] = frozenset({"stop", "catch_up", "promote", "switch", "announce", "start"})
 """Kinds whose definite failure, before the point of doubt, rolls back. A fence or a measure asks a human instead:
@@ -38,7 +39,7 @@ def advance(plan: Plan, state: ExecutionState) -> ExecutionState:
 
 def finished(plan: Plan, state: ExecutionState, end: End, why: str) -> ExecutionState:
     """The state at its end, with the commands to go on with."""
-    finish = Finish(end=end, why=why, next_commands=_commands(plan, state, end), protected=_protected(plan, end))
+    finish = Finish(end=end, why=why, next_commands=_commands(plan, state, end), protected=_protected(plan, state, end))
     record = close_execution(state.record, plan, state.record.epoch, end.clean) if state.claimed else state.record
     return state.model_copy(update={"finish": finish, "waiting": None, "record": record})
 
@@ -166,15 +167,20 @@ def _success(plan: Plan, state: ExecutionState) -> str:
         "reprotect": f"{plan.target} is a standby of {plan.source} again",
         "unfence": f"the fence at {plan.target} is lifted",
     }.get(plan.mode, f"{plan.group} is served at {plan.target}")
-    last = {want.resource: want for step in plan.steps for want in step.wants}
-    opposite = [str(doubt.want) for doubt in state.record.doubts if doubt.want != last.get(doubt.want.resource)]
     skipped = [step for step, record in state.steps.items() if record.status is Status.SKIPPED]
     said += f"; skipped, and not confirmed: {', '.join(skipped)}" if skipped else ""
-    return f"{said}; but what was requested before may still take effect: {'; '.join(opposite)}" if opposite else said
+    coming = _opposite_to_come(plan, state)
+    return f"{said}; but what was requested before may still take effect: {'; '.join(coming)}" if coming else said
 
 
-def _protected(plan: Plan, end: End) -> bool:
-    return end is End.SUCCEEDED and plan.mode == "reprotect"
+def _opposite_to_come(plan: Plan, state: ExecutionState) -> list[str]:
+    """What was requested, may still take effect, and is not what the plan has left the resource in."""
+    last = {want.resource: want for step in plan.steps for want in step.wants}
+    return [str(doubt.want) for doubt in state.record.doubts if doubt.want != last.get(doubt.want.resource)]
+
+
+def _protected(plan: Plan, state: ExecutionState, end: End) -> bool:
+    return end is End.SUCCEEDED and plan.mode == "reprotect" and not _opposite_to_come(plan, state)
 
 
 def _commands(plan: Plan, state: ExecutionState, end: End) -> tuple[str, ...]:
@@ -184,9 +190,11 @@ def _commands(plan: Plan, state: ExecutionState, end: End) -> tuple[str, ...]:
     if end is End.SUCCEEDED and plan.mode == "reprotect":
         return (f"tideover run {group} --to {plan.target} --mode planned",)
     if end is End.NEEDS_HUMAN:
-        go_on = start_command(group, "forced", plan.target) if plan.moves else again
-        unfence = (start_command(group, "unfence", plan.source),) if plan.moves else ()
-        return (f"tideover status {group}", go_on, *(() if promotion_issued(state.record) else unfence))
+        fenced = plan.source if plan.moves else plan.target
+        go_on = {"planned": start_command(group, "forced", plan.target), "unfence": ""}.get(plan.mode, again)
+        unfence = start_command(group, "unfence", fenced) if plan.mode != "reprotect" else ""
+        proposed = (go_on, "" if maybe_replaced(state.record, fenced) else unfence)
+        return (f"tideover status {group}", *filter(None, proposed))
     if end is End.SUCCEEDED and plan.mode == "unfence":
         return (f"tideover status {group}",)
     return (again,) if state.claimed else ()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from orchestrator.domain.ledger import Request
 from orchestrator.domain.plan import Plan, Step, Want
 from orchestrator.domain.state import ExecutionState, Status, Undo
-from orchestrator.domain.world import OFF, Holder, Records, State
+from orchestrator.domain.world import OFF, PRIMARY, STANDBY, Holder, Records, State
 
 
 def undo_list(plan: Plan, state: ExecutionState) -> tuple[Undo, ...]:
@@ -37,18 +38,29 @@ def unrestorable(plan: Plan, state: ExecutionState) -> tuple[str, ...]:
 
 def inherited(plan: Plan, state: ExecutionState) -> tuple[str, ...]:
     """What an earlier execution asked of this plan's resources and nothing here puts back: it may still take effect, or
-    it did and that execution never came to its end. With any of it, not everything is as it was before (I4)."""
+    it did and that execution never came to its end, or a server went down with it and was not read to run since. With
+    any of it, not everything is as it was before (I4)."""
     own, touched = state.record.epoch, _touched(plan, state)
     open_ends = [doubt for doubt in state.record.doubts if doubt.attempt.epoch != own]
-    for request in state.record.issued:
+    for request in (request for request in state.record.issued if request.attempt.epoch != own):
         known = (request.want.resource, request.want.desired.kind)
         reading = state.found.get(request.want.resource)
         is_so = reading is None or reading.state(request.want.desired.kind) == request.want.desired
-        if request.attempt.epoch != own and known not in touched and is_so:
+        stays = is_so and known not in touched
+        if stays or _took_down(plan, state, request):
             open_ends.append(request)
     wants = [r.want for r in open_ends if r.want.resource in plan.resources]
     left = [want for want in wants if before_of(state, want.resource, want.desired.kind) != want.desired]
     return tuple(dict.fromkeys(map(str, left)))
+
+
+def _took_down(plan: Plan, state: ExecutionState, request: Request) -> bool:
+    """True where the request cut off a machine and its server was not found running by this execution's checks."""
+    server = f"{request.want.component}@{request.want.site}"
+    if not request.want.deactivates or server == request.want.resource or server not in plan.resources:
+        return False
+    found = state.found.get(server)
+    return found is None or found.state("role") not in (PRIMARY, STANDBY)
 
 
 def _was_down(state: ExecutionState, resource: str, step: Step) -> bool:

@@ -24,7 +24,7 @@ from orchestrator.domain.ensure import (
 from orchestrator.domain.errors import ProviderError
 from orchestrator.domain.ledger import Attempt, GroupRecord, Request
 from orchestrator.domain.outcome import Done, Failed, Outcome, Refused, Unknown
-from orchestrator.domain.plan import Want
+from orchestrator.domain.plan import CUTS, Want
 from orchestrator.domain.rehearsal.driving import Overwritten, Promotion, Rehearsal, Try, told
 from orchestrator.domain.rehearsal.model import World, changed, observe, stale
 from orchestrator.domain.state import Ended
@@ -74,7 +74,7 @@ def possible(now: Rehearsal, attempt: Try, fault: Fault) -> bool:
             return lags and now.memory.of(_differs, now.world, attempt)
         case Fault.UNLATCHED | Fault.HEARSAY:
             order = attempt.order.attempt
-            return reading_back and not order.undo and attempt.mission.plan.step(order.step).needs_latch
+            return reading_back and not order.undo and attempt.mission.plan.step(order.step).kind in CUTS
     return True
 
 
@@ -247,6 +247,12 @@ def may_come(now: Rehearsal, stray: Try) -> bool:
     """True where the stray's next call is still possible: a request within the lateness that its type declares."""
     bound = stray.spec.late_effect
     return stray.place != "request" or bound is None or now.world.clock <= (stray.let_through or 0.0) + bound
+
+
+def promotions_to_come(now: Rehearsal) -> list[Try]:
+    """Promotions past their guards, of whichever execution, that may still take effect."""
+    sent = (flight for flight in (*now.flights, *now.strays) if isinstance(flight, Try) and flight.place == "request")
+    return [other for other in sent if other.order.want.desired == PRIMARY and may_come(now, other)]
 
 
 def is_over(stray: Try) -> bool:

@@ -18,6 +18,7 @@ from orchestrator.domain.ensure import Call, Change, Goal, Look, Progress
 from orchestrator.domain.ledger import Attempt, Execution, GroupRecord
 from orchestrator.domain.outcome import Outcome
 from orchestrator.domain.plan import Plan, ResourceSpec
+from orchestrator.domain.rehearsal.demands import Demands
 from orchestrator.domain.rehearsal.memory import Memory, Whole
 from orchestrator.domain.rehearsal.model import START, Place, World, rebased
 from orchestrator.domain.state import (
@@ -43,12 +44,14 @@ class Broken(AssertionError):
 
 @dataclass(frozen=True, eq=False)
 class Mission(Whole):
-    """One execution to start: the plan, the loss that a human accepts by name, and what may be started after it.
+    """One execution to start: the plan, what its runbook demands, the loss that a human accepts by name, and what may
+    be started after it.
 
     `reactions`: what humans answer when it waits for them, in turn; then they let its deadline pass.
     """
 
     plan: Plan
+    demands: Demands
     max_loss: str | None = None
     then: tuple[Mission, ...] = ()
     reactions: tuple[str, ...] = ("retry", "abort")
@@ -120,16 +123,26 @@ class Overwritten(NamedTuple):
     resource: str
 
 
+class Counted(NamedTuple):
+    """By an event it came to count as said by people what did not before."""
+
+    event: Event
+    before: ExecutionState
+    after: ExecutionState
+
+
 class Past(NamedTuple):
     """What outlives an execution.
 
-    number: of the execution. lawful: component to the one site that may be writable. origin: what was the case when the
-    execution began, and when those began that left something unfinished. disturbed: sites and shared resources that
+    number: of the execution. lawful: component to the one site that may be writable. found: what was the case when the
+    execution began. origin: the same, of the first of those that have left something unfinished: what it may say that
+    all is as before, once it has claimed the group. disturbed: sites and shared resources that
     something else has changed. reactions: how humans will react when the execution waits for them, in turn.
     """
 
     number: int
     lawful: Mapping[str, str]
+    found: frozenset[tuple[Place | str, str]]
     origin: frozenset[tuple[Place | str, str]]
     disturbed: frozenset[str] = frozenset()
     reactions: tuple[str, ...] = ()
@@ -162,7 +175,7 @@ class Rehearsal(NamedTuple):
     promoting: frozenset[Attempt]
     past: Past
     memory: Memory
-    happened: tuple[Try | Promotion | Overwritten, ...] = ()
+    happened: tuple[Try | Promotion | Overwritten | Counted, ...] = ()
     heard: Heard | None = None
 
     @property
@@ -193,7 +206,7 @@ class Rehearsal(NamedTuple):
 def begin(mission: Mission, world: World, lawful: Mapping[str, str]) -> Rehearsal:
     """The first execution just started, in a group that nobody has touched yet."""
     journal = GroupRecord(group=mission.plan.group)
-    past = Past(1, lawful, world.facts(), reactions=mission.reactions)
+    past = Past(1, lawful, world.facts(), world.facts(), reactions=mission.reactions)
     return _begun_anew(mission, world, journal, (), past, Memory())
 
 
@@ -202,11 +215,9 @@ def following(now: Rehearsal, mission: Mission) -> Rehearsal:
     finish = now.state.finish
     world = now.memory.of(rebased, now.world, START)
     earlier = START - now.world.clock
-    past = now.past._replace(number=now.past.number + 1, reactions=mission.reactions)
+    past = now.past._replace(number=now.past.number + 1, found=world.facts(), reactions=mission.reactions)
     if finish and finish.end.clean and not now.journal.issued:
-        past = past._replace(origin=world.facts(), disturbed=frozenset())
-    else:
-        past = past._replace(origin=past.origin | world.facts())
+        past = past._replace(origin=past.found, disturbed=frozenset())
     left = tuple(flight for flight in now.flights if isinstance(flight, Try))
     strays = tuple(now.memory.of(_stray_since, stray, earlier) for stray in (*now.strays, *left))
     journal = now.memory.of(_journal_since, now.journal, earlier)
@@ -262,6 +273,8 @@ def folded(now: Rehearsal, event: Event) -> Rehearsal:
     journal = now.journal
     if state.finish and not now.state.finish:
         journal = now.memory.of(_closed, now.mission, journal, state)
+    if state.approvals is not now.state.approvals or state.attestations is not now.state.attestations:
+        now = now._replace(happened=(*now.happened, Counted(event, now.state, state)))
     return now._replace(state=state, journal=journal, heard=Heard(event, now.heard))
 
 

@@ -13,6 +13,9 @@ from orchestrator.domain.rehearsal.model import powered
 from orchestrator.domain.rehearsal.nature import disturbed
 from orchestrator.domain.state import ExecutionState, Human
 
+ANOTHER_PLAN = "0" * 12
+"""The hash of a plan that is not the one that runs."""
+
 
 def _human(command: Command, at: float) -> Human:
     return Human(command=command, at=at)
@@ -34,9 +37,12 @@ def approval(mission: Mission, state: ExecutionState) -> Approve | None:
     """The approval that would be admitted now, by one of those who may."""
     if state.waiting:
         return None
-    approvers = [by for step in mission.plan.steps if step.gate for by in step.gate.approvers]
-    for by, loss in product(("ann", *approvers), (mission.max_loss, None)):
-        approve = Approve(by=by, to=mission.plan.target, plan=mission.hash, max_loss=loss)
+    approvers = [by for names in mission.demands.approvals.values() for by in names]
+    strangers = ("eve",) if approvers else ()
+    for by, plan, loss in product(
+        (*strangers, "ann", *approvers), (ANOTHER_PLAN, mission.hash), (mission.max_loss, None)
+    ):
+        approve = Approve(by=by, to=mission.plan.target, plan=plan, max_loss=loss)
         if refusal(mission.plan, state, approve) is None:
             return approve
     return None
@@ -62,6 +68,10 @@ def reacted(now: Rehearsal) -> Rehearsal:
     raise AssertionError(name)
 
 
+_WITNESSES = ("ann", "Ann ", "bob")
+"""The first of them says it twice."""
+
+
 def _attested(now: Rehearsal) -> Rehearsal:
     """Two people have pulled the plug of what could not be fenced, and say so."""
     waiting = now.state.waiting
@@ -70,7 +80,7 @@ def _attested(now: Rehearsal) -> Rehearsal:
     for step in (now.plan.step(name) for name in waiting.steps):
         if step.kind in CUTS and step.component and step.site:
             now = disturbed(now, step.site, powered(now.world, (step.component, step.site), "off"))
-            commands += [Attest(by=who, step=step.id, reason="I pulled its plug") for who in ("ann", "bob")]
+            commands += [Attest(by=who, step=step.id, reason="I pulled its plug") for who in _WITNESSES]
     return said(now, *commands)
 
 

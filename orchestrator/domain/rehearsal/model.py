@@ -60,7 +60,7 @@ class World:
     """Everything that is. `cut`: sites that nobody outside reaches; `dark`: sites whose fence devices do not answer.
 
     `shared`: resource to the state of what the sites share. `clock`: seconds since the epoch. `autostart`: a server
-    comes up with its machine, as a distribution's own service does. `severed`: nothing is replicated between the sites.
+    comes up with its machine, as a distribution's own service does. `severed`: components that are not replicated now.
     `earlier`: what a machine or shared resource was before it changed last: what a stale reading shows.
     """
 
@@ -71,7 +71,7 @@ class World:
     cut: frozenset[str] = frozenset()
     dark: frozenset[str] = frozenset()
     autostart: bool = False
-    severed: bool = False
+    severed: frozenset[str] = frozenset()
     earlier: Mapping[str, State] = field(default_factory=dict)
 
     def writable(self, component: str) -> frozenset[str]:
@@ -180,7 +180,8 @@ def streamed(world: World) -> World:
 def upstream(world: World, place: Place) -> Server | None:
     """The primary that the server at this place streams from now."""
     server = world.servers[place]
-    if server.role != "standby" or not server.upstream or world.severed or {place[1], server.upstream} & world.cut:
+    parted = place[0] in world.severed or {place[1], server.upstream} & world.cut
+    if server.role != "standby" or not server.upstream or parted:
         return None
     primary = world.servers.get((place[0], server.upstream))
     return primary if primary and primary.role == "primary" else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import product
 from typing import NamedTuple
 
 from orchestrator.domain.rehearsal.driving import Rehearsal
@@ -47,14 +48,14 @@ def reached_again(world: World, site: str) -> World:
     return streamed(replace(world, cut=world.cut - {site}, dark=world.dark - {site}))
 
 
-def severed(world: World) -> World:
-    """Nothing is replicated any more; everything still answers."""
-    return _parted(replace(world, severed=True))
+def severed(world: World, component: str) -> World:
+    """The component is not replicated any more; everything still answers."""
+    return _parted(replace(world, severed=world.severed | {component}))
 
 
-def joined(world: World) -> World:
-    """Replication goes on."""
-    return streamed(replace(world, severed=False))
+def joined(world: World, component: str) -> World:
+    """The component is replicated again."""
+    return streamed(replace(world, severed=world.severed - {component}))
 
 
 def _parted(world: World) -> World:
@@ -68,14 +69,6 @@ def _parted(world: World) -> World:
     return passed(world, A_MOMENT) if level else world
 
 
-def _severed(world: World, _: str) -> World:
-    return severed(world)
-
-
-def _joined(world: World, _: str) -> World:
-    return joined(world)
-
-
 def _a_minute_later(world: World, _: str) -> World:
     later = passed(world, 60.0)
     return world if later.servers == world.servers else later
@@ -86,7 +79,8 @@ BY_HAND = Records(records={"A": ("203.0.113.1",)}, ttl=60)
 
 
 class Event(NamedTuple):
-    """Something that happens to a site. `touches`: what of any component could notice it; `told`: with `{site}`."""
+    """Something that happens to a site, to a component between the sites, or to all. `touches`: what of any component
+    could notice it; `told`: with `{it}`."""
 
     told: str
     made: Callable[[World, str], World]
@@ -97,33 +91,33 @@ _SERVERS = frozenset({"servers"})
 _REACH = frozenset({"servers", "reach"})
 
 OF_A_SITE = (
-    Event("every server at {site} dies", crashed, _SERVERS),
-    Event("every server at {site} that was down comes back by itself", returned, _SERVERS),
-    Event("{site} is cut off", cut_off, _REACH),
-    Event("the fence devices of {site} fall silent", darkened, frozenset({"machines"})),
-    Event("{site} is reached again", reached_again, _REACH | {"machines"}),
+    Event("every server at {it} dies", crashed, _SERVERS),
+    Event("every server at {it} that was down comes back by itself", returned, _SERVERS),
+    Event("{it} is cut off", cut_off, _REACH),
+    Event("the fence devices of {it} fall silent", darkened, frozenset({"machines"})),
+    Event("{it} is reached again", reached_again, _REACH | {"machines"}),
 )
 BETWEEN_SITES = (
-    Event("replication stops", _severed, _SERVERS),
-    Event("replication goes on", _joined, _SERVERS),
-    Event("a minute passes, and who is alone commits", _a_minute_later, _SERVERS),
+    Event("the replication of {it} stops", severed, _SERVERS),
+    Event("the replication of {it} goes on", joined, _SERVERS),
 )
+EVERYWHERE = (Event("a minute passes, and who is alone commits", _a_minute_later, _SERVERS),)
 
 
 def events(now: Rehearsal, touched: frozenset[str]) -> Iterator[tuple[str, str, World]]:
-    """What may happen that could be noticed by what is touched: in words, the site, and the world then."""
-    sites, kinds = (now.plan.source, now.plan.target), {what.partition(" ")[0] for what in touched}
-    for event, at in ((OF_A_SITE, sites), (BETWEEN_SITES, sites[:1])):
-        for kind in event:
-            if kind.touches & kinds:
-                yield from _where_it_matters(now, kind, at)
+    """What may happen that could be noticed by what is touched: in words, the site, and the world then.
 
-
-def _where_it_matters(now: Rehearsal, event: Event, sites: tuple[str, ...]) -> Iterator[tuple[str, str, World]]:
-    for site in sites:
-        then = now.memory.of(event.made, now.world, site)
-        if now.memory.digest(then) != now.memory.digest(now.world):
-            yield event.told.format(site=site), site, then
+    What stands between the sites is counted as the source's.
+    """
+    source, kinds = now.plan.source, {what.partition(" ")[0] for what in touched}
+    sites, components = (source, now.plan.target), tuple(dict.fromkeys(component for component, _ in now.world.servers))
+    for kind, to in ((OF_A_SITE, sites), (BETWEEN_SITES, components), (EVERYWHERE, sites[:1])):
+        for event, it in product(kind, to):
+            if not event.touches & kinds:
+                continue
+            then = now.memory.of(event.made, now.world, it)
+            if now.memory.digest(then) != now.memory.digest(now.world):
+                yield event.told.format(it=it), it if kind is OF_A_SITE else source, then
 
 
 def by_hand(now: Rehearsal, touched: frozenset[str]) -> Iterator[tuple[str, str, World]]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from orchestrator.domain.catalog import Catalog
 from orchestrator.domain.derivation import derive
 from orchestrator.domain.plan import NO_JOURNAL, PlanMode
+from orchestrator.domain.rehearsal.demands import demanded
 from orchestrator.domain.rehearsal.driving import Mission, Rehearsal, begin
 from orchestrator.domain.rehearsal.model import World, at_rest, passed
 from orchestrator.domain.rehearsal.nature import crashed, cut_off, darkened
@@ -42,7 +43,7 @@ class Scenario:
 
     def search(self, faults: int) -> Search:
         """The search through it, which also finds where it does not even succeed without a fault."""
-        return Search(self.origin, faults, succeeds=self.start != _NOT_FENCED)
+        return Search(self.origin, faults, succeeds=True)
 
     def __str__(self) -> str:
         return f"{self.name}, source {self.start}"
@@ -54,10 +55,10 @@ def scenarios(runbook: Runbook, catalog: Catalog) -> Iterator[Scenario]:
     Whatever ends, or is terminated, is followed by what an operator could start then: the same again, a move in the
     other direction, or the way back.
     """
-    home, standby = runbook.direction
+    (home, standby), demands = runbook.direction, demanded(runbook)
 
     def mission(mode: PlanMode, to: str, max_loss: str | None = None, then: tuple[Mission, ...] = ()) -> Mission:
-        return Mission(derive(runbook, catalog, to, mode, NO_JOURNAL), max_loss, then)
+        return Mission(derive(runbook, catalog, to, mode, NO_JOURNAL), demands, max_loss, then)
 
     again, home_again = mission("forced", standby, ACCEPTED), mission("forced", home, ACCEPTED)
     back = mission("reprotect", home, then=(mission("planned", home),))
@@ -68,6 +69,8 @@ def scenarios(runbook: Runbook, catalog: Catalog) -> Iterator[Scenario]:
     yield _scenario(planned, "alive", rest, home)
     for start, change in _STARTS.items():
         yield _scenario(forced, start, change(rest, home), home)
+    vouched = replace(forced, reactions=("attest", *forced.reactions))
+    yield _scenario(vouched, "cut off with its fence devices", _dark(rest, home), home)
 
 
 def _scenario(mission: Mission, start: str, world: World, home: str) -> Scenario:
@@ -83,13 +86,9 @@ def _dark(world: World, home: str) -> World:
     return darkened(cut_off(world, home), home)
 
 
-_NOT_FENCED = "cut off with its fence devices"
-"""The start from which no failover can succeed."""
-
 _STARTS: dict[str, Callable[[World, str], World]] = {
     "alive": lambda world, _: world,
     "crashed": _crashed,
     "cut off": cut_off,
-    _NOT_FENCED: _dark,
 }
-"""How the source is when the first execution begins."""
+"""How the source is when the first execution begins, and its fence can be proven by a device."""

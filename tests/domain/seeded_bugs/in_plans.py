@@ -9,6 +9,7 @@ import pytest
 from orchestrator.domain.engine import actions
 from orchestrator.domain.plan import Plan
 from orchestrator.domain.state import IsReadable, IsState
+from orchestrator.domain.world import Strength
 from tests.domain import runbooks
 
 
@@ -46,3 +47,32 @@ def the_old_primary_is_started_before_it_is_isolated(patch: pytest.MonkeyPatch) 
 def a_switchover_does_not_wait_for_the_standby(patch: pytest.MonkeyPatch) -> None:
     """Up to the shutdown checkpoint will do."""
     patch.setattr(actions, "_condition", lambda _, step: IsState(want=step.wants[0]) if step.wants else IsReadable())
+
+
+def _weaker(plan: Plan, **weaker: object) -> Plan:
+    steps = (s.model_copy(update=weaker) if s.kind in ("fence", "stop") else s for s in plan.steps)
+    return plan.model_copy(update={"steps": tuple(steps)})
+
+
+def a_fence_needs_less_than_the_runbook_says(patch: pytest.MonkeyPatch) -> None:
+    """F2 is taken for F3."""
+    _every_plan(patch, lambda plan: _weaker(plan, needs_strength=Strength.F2))
+
+
+def a_fence_needs_no_latch(patch: pytest.MonkeyPatch) -> None:
+    _every_plan(patch, lambda plan: _weaker(plan, needs_latch=False))
+
+
+def a_machine_is_not_fenced(patch: pytest.MonkeyPatch) -> None:
+    """Only databases are."""
+
+    def left_out(plan: Plan) -> Plan:
+        writers = {step.component for step in plan.of_kind("promote")}
+        out = {step.id for step in plan.of_kind("fence", "stop") if step.component not in writers}
+        steps = (
+            step.model_copy(update={"after": tuple(before for before in step.after if before not in out)})
+            for step in plan.steps if step.id not in out
+        )  # fmt: skip
+        return plan.model_copy(update={"steps": tuple(steps)})
+
+    _every_plan(patch, left_out)

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from orchestrator.domain import admission, barrier
+from orchestrator.domain import admission, barrier, checks
 from orchestrator.domain.engine import actions, advance, steps
+from orchestrator.domain.loss import NOTHING_LOST
 from orchestrator.domain.outcome import Failed, Outcome, Unknown
 from orchestrator.domain.plan import Plan
-from orchestrator.domain.rehearsal import driving, invariants
+from orchestrator.domain.rehearsal import driving, endings
 from orchestrator.domain.state import Check, Claim, Claimed, Status
 from tests.domain.seeded_bugs import everywhere, nothing
 
@@ -84,7 +85,7 @@ def events_after_the_end_count(patch: pytest.MonkeyPatch) -> None:
     def counting(plan: Any, state: Any, event: Any) -> Any:
         return state.model_copy(update={"waits": state.waits + 1}) if state.finish else real(plan, state, event)
 
-    everywhere(patch, "fold", counting, driving, invariants)
+    everywhere(patch, "fold", counting, driving, endings)
 
 
 def a_lost_worker_is_clean(patch: pytest.MonkeyPatch) -> None:
@@ -132,3 +133,29 @@ def what_could_not_be_read_is_verified(patch: pytest.MonkeyPatch) -> None:
         return fold._set(state, event.step, steps.moved(state.steps[event.step], "done", ended_at=event.at))
 
     patch.setattr(fold, "_looked", looked)
+
+
+def the_loss_of_one_database_is_told_for_all(patch: pytest.MonkeyPatch) -> None:
+    def current(plan: Any, state: Any, until: Any = None) -> Any:
+        first = checks.writers(plan)[:1] if plan.of_kind("promote") else ()
+        return next((checks._loss_of(plan, state, component, until) for component in first), None)
+
+    everywhere(patch, "current_loss", current, checks, barrier, admission, advance, fold)
+
+
+def no_loss_is_told(patch: pytest.MonkeyPatch) -> None:
+    real = fold._looked
+
+    def looked(plan: Any, state: Any, event: Any) -> Any:
+        after = real(plan, state, event)
+        return after.model_copy(update={"loss_measured": NOTHING_LOST}) if after.loss_measured else after
+
+    patch.setattr(fold, "_looked", looked)
+
+
+def every_end_says_protected(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(advance, "_protected", lambda *_: True)
+
+
+def the_fence_of_what_was_replaced_is_proposed_to_be_lifted(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(advance, "maybe_replaced", nothing)

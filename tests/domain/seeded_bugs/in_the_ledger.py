@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from orchestrator.domain import barrier, checks, ledger, twins
+from orchestrator.domain.engine import steps
 from orchestrator.domain.ledger import GroupRecord
 from orchestrator.domain.outcome import Done, Outcome
 from orchestrator.domain.plan import Want
@@ -117,3 +118,10 @@ def an_unfence_does_not_ask_who_has_served(patch: pytest.MonkeyPatch) -> None:
 def an_unfence_starts_a_machine_beside_its_twin(patch: pytest.MonkeyPatch) -> None:
     """Only databases are looked up before something is unfenced."""
     patch.setattr(twins, "_twin_acts", nothing)
+
+
+def promotions_of_earlier_executions_are_forgotten(patch: pytest.MonkeyPatch) -> None:
+    def issued(record: GroupRecord) -> Any:
+        return next((r for r in ledger.promotions(record) if r.attempt.epoch == record.epoch), None)
+
+    everywhere(patch, "promotion_issued", issued, ledger, steps)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import pytest
@@ -14,10 +15,12 @@ from orchestrator.domain.state import End, Status
 from orchestrator.domain.world import Power
 from tests.domain.seeded_bugs import everywhere, nothing
 
+fold = importlib.import_module("orchestrator.domain.engine.fold")  # the package's `fold` is the function
+
 
 def rollback_after_the_promotion_was_issued(patch: pytest.MonkeyPatch) -> None:
     an_abort_undoes_after_the_promotion(patch)
-    everywhere(patch, "promotion_issued", nothing, advance, steps)
+    patch.setattr(steps, "promotion_issued", nothing)
 
 
 def an_abort_undoes_after_the_promotion(patch: pytest.MonkeyPatch) -> None:
@@ -99,3 +102,17 @@ def what_may_still_come_is_not_told(patch: pytest.MonkeyPatch) -> None:
     """SUCCEEDED, and not a word of a request that may still take it back."""
     real = advance._success
     patch.setattr(advance, "_success", lambda p, s: real(p, s).partition(";")[0])
+
+
+def what_the_checks_read_was_so_before_all(patch: pytest.MonkeyPatch) -> None:
+    """What an unfinished execution has changed is taken for what was there before it."""
+
+    def before_of(state: Any, resource: str, kind: str) -> Any:
+        reading = state.found.get(resource)
+        return reading.state(kind) if reading else None
+
+    everywhere(patch, "before_of", before_of, undoing, fold)
+
+
+def what_an_unfinished_execution_took_down_is_left_so(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(undoing, "_took_down", lambda *_: False)

@@ -1,0 +1,127 @@
+"""What an end says is judged on the model world (I4)."""
+
+from __future__ import annotations
+
+from orchestrator.domain.engine import fold
+from orchestrator.domain.plan import Step
+from orchestrator.domain.rehearsal.attempts import landed, may_come, own, promotions_to_come
+from orchestrator.domain.rehearsal.driving import Broken, Rehearsal, Try
+from orchestrator.domain.rehearsal.model import World, upstream
+from orchestrator.domain.rehearsal.nature import BY_HAND
+from orchestrator.domain.state import End, Finish, Status
+from orchestrator.domain.world import Power, ReplicatesFrom
+
+
+def judge(now: Rehearsal) -> None:
+    """Nothing. Raises Broken where the end is not what it says, or where it is none."""
+    finish = now.state.finish
+    assert finish is not None  # noqa: S101 -- it has ended
+    match finish.end:
+        case End.SUCCEEDED:
+            _succeeded(now)
+        case End.ROLLED_BACK | End.ABORTED_SAFE | End.REFUSED:
+            _as_before(now, finish.end)
+        case End.NEEDS_HUMAN if not finish.next_commands:
+            raise Broken("I4: NEEDS_HUMAN names no command to go on with")
+    _proposed(now, finish)
+    if finish.protected and not _protected(now):
+        raise Broken("I4: it ends protected, but no standby follows")
+    _nothing_follows(now)
+
+
+def _proposed(now: Rehearsal, finish: Finish) -> None:
+    """I9: nobody is told to lift the fence of what was replaced, or may be."""
+    for command in finish.next_commands:
+        if command.startswith("tideover unfence"):
+            site = command.rpartition(" ")[2]
+            elsewhere = {lawful for lawful in now.past.lawful.values() if lawful != site}
+            elsewhere |= {sent.order.want.site or "" for sent in promotions_to_come(now)} - {site}
+            if elsewhere:
+                raise Broken(f"I9: `{command}` is proposed, but {sorted(elsewhere)} was promoted, or may be")
+
+
+def _protected(now: Rehearsal) -> bool:
+    """True where every database has a standby that follows, but for what something else has disturbed."""
+    standbys = {place[0] for place in now.world.servers if upstream(now.world, place)}
+    return bool(now.past.disturbed) or standbys >= now.past.lawful.keys()
+
+
+def _nothing_follows(now: Rehearsal) -> None:
+    """I4: an end is an end, whatever is heard after it."""
+    if now.heard and fold(now.plan, now.state, now.heard.event) != now.state:
+        raise Broken("I4: an event after the end changes something")
+
+
+def _succeeded(now: Rehearsal) -> None:
+    plan = now.plan
+    told = now.state.finish.why if now.state.finish else ""
+    for step in plan.of_kind("start", "rebuild"):
+        done = now.state.steps[step.id].status is Status.DONE and step.site not in now.past.disturbed
+        if done and "may still take effect" not in told and not _reached(now.world, step):
+            raise Broken(f"I4: SUCCEEDED, but not so: {step.wants[0]}")
+    if not plan.moves:
+        return
+    _verified(now)
+    for component, lawful in now.past.lawful.items():
+        if lawful != plan.target:
+            raise Broken(f"I4: SUCCEEDED, but {component} was never promoted at {plan.target}")
+        if plan.target not in now.world.writable(component) and plan.target not in now.past.disturbed:
+            raise Broken(f"I4: SUCCEEDED, but {component} is not writable at {plan.target}")
+    for step in plan.of_kind("switch"):
+        skipped = now.state.steps[step.id].status is Status.SKIPPED
+        resource = step.wants[0].resource
+        said = resource in now.past.disturbed and resource in told
+        by_hand = now.world.shared[resource] == BY_HAND
+        if not (skipped or said or by_hand) and now.world.shared[resource] != step.wants[0].desired:
+            raise Broken(f"I10: SUCCEEDED, but {step.id} points elsewhere")
+
+
+def _verified(now: Rehearsal) -> None:
+    for step in now.plan.of_kind("verify"):
+        record = now.state.steps[step.id]
+        seen = record.evidence.reading.states if record.evidence else ()
+        if record.status is Status.DONE and step.wants[0].desired not in seen:
+            raise Broken(f"I4: SUCCEEDED, but {step.id} has not read what it is to verify")
+
+
+def _reached(world: World, step: Step) -> bool:
+    """True where what the step wants of a machine or a standby is the case."""
+    want = step.wants[0]
+    assert want.site is not None  # noqa: S101 -- only asked of what a site has for itself
+    if isinstance(want.desired, Power):
+        return world.power[want.component, want.site] == want.desired.power
+    server = world.servers[want.component, want.site]
+    return server.role == "standby" and ReplicatesFrom(site=server.upstream or "") == want.desired
+
+
+def _as_before(now: Rehearsal, end: End) -> None:
+    changed = differing(now)
+    if changed:
+        raise Broken(f"I4: {end}, but not as before: {changed}")
+    coming = [str(sent.order.want) for sent in now.strays if now.state.claimed and _would_change(now, sent)]
+    if coming:
+        raise Broken(f"I4: {end}, but this may still take effect: {coming}")
+
+
+def _would_change(now: Rehearsal, sent: Try) -> bool:
+    """True where the request is past its guard, of whichever execution, and would undo that all is as before."""
+    if sent.place != "request" or not may_come(now, sent) or sent.order.want.resource not in now.plan.resources:
+        return False
+    then = now.memory.of(landed, now.world, sent)
+    return own(now, sent) or (isinstance(then, World) and bool(differing(now._replace(world=then))))
+
+
+def differing(now: Rehearsal) -> list[str]:
+    """What is not as it was, beside what something else has disturbed.
+
+    Once it has claimed the group an execution answers for what those before it have left unfinished: of all, where it
+    moves the service, else of what its plan is about.
+    """
+    new = now.world.facts() - now.past.origin if now.state.claimed else now.world.facts() - now.past.found
+    if not now.plan.moves:
+        about = {spec.id if spec.site is None else (spec.component, spec.site) for spec in now.plan.resources.values()}
+        new = frozenset(fact for fact in new if fact[0] in about or fact not in now.past.found)
+    return sorted(
+        f"{what if isinstance(what, str) else '@'.join(what)} is {state}" for what, state in new
+        if what not in now.past.disturbed and not (isinstance(what, tuple) and what[1] in now.past.disturbed)
+    )  # fmt: skip

@@ -1,0 +1,60 @@
+"""Rules of commands and of gates broken: whose word counts, and for what."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import pytest
+
+from orchestrator.domain import admission
+from orchestrator.domain.commands import Approve
+from tests.domain import runbooks
+from tests.domain.seeded_bugs import everywhere
+
+fold = importlib.import_module("orchestrator.domain.engine.fold")  # the package's `fold` is the function
+
+
+def one_person_counts_as_two(patch: pytest.MonkeyPatch) -> None:
+    """What is written in another way is somebody else."""
+    everywhere(patch, "enough", lambda people: len(list(people)) > 1, fold)
+    everywhere(patch, "person", lambda _: object(), fold, admission)
+
+
+def one_word_is_enough(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(fold, "enough", lambda _: True)
+
+
+def an_approval_that_nobody_gave_in_time_counts_as_given(patch: pytest.MonkeyPatch) -> None:
+    def expired(plan: Any, state: Any, _: str) -> Any:
+        return fold._approved(plan, state, Approve(by="ann", to=plan.target, plan=plan.hash), state.now)
+
+    patch.setattr(fold, "_approval_expired", expired)
+
+
+def anybody_may_approve(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(admission, "person", lambda _: "somebody")
+
+
+def an_approval_counts_for_any_plan(patch: pytest.MonkeyPatch) -> None:
+    real = admission._approve
+    patch.setattr(admission, "_approve", lambda p, s, a: real(p, s, a.model_copy(update={"plan": p.hash})))
+
+
+def a_gate_is_left_out(patch: pytest.MonkeyPatch) -> None:
+    """Of the runbook's gates the plan has only the one before the first change."""
+    real = runbooks.planned
+
+    def planned(*given: Any) -> Any:
+        plan = real(*given)
+        gate = next((step for step in plan.steps if step.id == "promotion"), None)
+        if gate is None:
+            return plan
+
+        def past(after: tuple[str, ...]) -> tuple[str, ...]:
+            return tuple(earlier for step in after for earlier in (gate.after if step == gate.id else (step,)))
+
+        steps = (s.model_copy(update={"after": past(s.after)}) for s in plan.steps if s is not gate)
+        return plan.model_copy(update={"steps": tuple(steps)})
+
+    patch.setattr(runbooks, "planned", planned)
