@@ -13,7 +13,7 @@ from orchestrator.domain.checks import judge, writers
 from orchestrator.domain.derivation import derive
 from orchestrator.domain.engine import fold, start
 from orchestrator.domain.ledger import Execution, GroupRecord
-from orchestrator.domain.loss import Loss, measure
+from orchestrator.domain.loss import TELL_THEIR_END, Loss, measure
 from orchestrator.domain.plan import Plan, PlanMode, ResourceSpec
 from orchestrator.domain.resolving import resolve
 from orchestrator.domain.runbook import Runbook
@@ -62,7 +62,7 @@ class Situation:
         mine, other = (self.readings.get(f"{component}@{s}") for s in (site, self.runbook.other(site)))
         if mine is None or mine.replication is None or self.role(component, site) != "standby":
             return None
-        alive = self.role(component, self.runbook.other(site)) in ("primary", "stopped")
+        alive = self.role(component, self.runbook.other(site)) in TELL_THEIR_END
         return measure(other.replication if other else None, alive, mine.replication, self.read_at)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from orchestrator.domain.checks import current_loss, unfenced
 from orchestrator.domain.ledger import conflict, succeeded
-from orchestrator.domain.plan import Plan, Step, Want
+from orchestrator.domain.plan import CUTS, PROVES, Kind, Plan, Step, Want
 from orchestrator.domain.state import ExecutionState, Status
 from orchestrator.domain.twins import replaced, started_elsewhere
 from orchestrator.domain.world import PRIMARY, Evidence, Reading, ReplicatesFrom, Strength, share_no_controller
@@ -64,20 +64,23 @@ def no_return(plan: Plan, state: ExecutionState, want: Want) -> str | None:
 
 
 def _unproven(plan: Plan, state: ExecutionState) -> str | None:
-    for step in plan.of_kind("fence", "stop"):
+    for step in plan.of_kind(*PROVES):
         record = state.steps[step.id]
-        if record.status is not Status.DONE or record.evidence is None:
-            return f"{step.id} is not confirmed (I2)"
-        lacking = sufficient(step, record.evidence)
-        if lacking:
-            return f"{step.id}: {lacking} (I2)"
-    for step in plan.of_kind("measure", "catch_up"):
-        if state.steps[step.id].status is not Status.DONE:
-            return f"{step.id} is not done: what would be lost is not known (I3)"
-    for step in plan.of_kind("recheck"):
-        if state.steps[step.id].status is not Status.DONE:
-            return f"{step.id} is not done: {plan.source} may still accept commits (I2)"
+        if record.status is not Status.DONE:
+            return f"{step.id} is not {_TO_BE[step.kind].format(source=plan.source)}"
+        if step.kind in CUTS:
+            lacking = sufficient(step, record.evidence) if record.evidence else "there is no evidence"
+            if lacking:
+                return f"{step.id}: {lacking} (I2)"
     return None
+
+
+_TO_BE: dict[Kind, str] = {
+    **dict.fromkeys(CUTS, "confirmed (I2)"),
+    **dict.fromkeys(("measure", "catch_up"), "done: what would be lost is not known (I3)"),
+    "recheck": "done: {source} may still accept commits (I2)",
+}
+"""What each kind of the barrier has to be, and else why not."""
 
 
 def veto(plan: Plan, state: ExecutionState, step: Step, reading: Reading) -> str | None:

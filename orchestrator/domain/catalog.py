@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import ip_network
-from typing import Annotated, Literal
+from ipaddress import IPv4Address, IPv6Address, ip_network
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 
 from orchestrator.domain.base import Frozen, digest
 from orchestrator.domain.by_hand import ByHand
@@ -120,24 +128,57 @@ class DnsSettings(Settings):
     record: str
     ttl: Seconds
 
+    @field_validator("ttl")
+    @classmethod
+    def _whole_seconds(cls, ttl: float) -> float:
+        if ttl != int(ttl):
+            msg = f"a time to live is counted in whole seconds, not {ttl:g}s"
+            raise ValueError(msg)
+        return ttl
+
     @property
     def thing(self) -> str:
         """The name."""
         return self.record.rstrip(".").lower()
 
 
-class DnsPlace(Settings):
-    """What the name answers while the service is at this site."""
+def _listed(given: object) -> object:
+    return (given,) if isinstance(given, str) else given
 
-    a: tuple[str, ...] | str = ()
-    aaaa: tuple[str, ...] | str = ()
+
+def _as(kind: type[IPv4Address | IPv6Address], example: str) -> AfterValidator:
+    def checked(given: tuple[str, ...]) -> tuple[str, ...]:
+        for value in given:
+            try:
+                kind(value)
+            except ValueError:
+                msg = f"{value!r} is no such address: write it as {example}"
+                raise ValueError(msg) from None
+        return given
+
+    return AfterValidator(checked)
+
+
+class DnsPlace(Settings):
+    """What the name answers while the service is at this site: addresses, or another name."""
+
+    a: Annotated[tuple[str, ...], _as(IPv4Address, "192.0.2.1"), BeforeValidator(_listed, tuple[str, ...] | str)] = ()
+    aaaa: Annotated[
+        tuple[str, ...], _as(IPv6Address, "2001:db8::1"), BeforeValidator(_listed, tuple[str, ...] | str)
+    ] = ()
     cname: str | None = None
+
+    @model_validator(mode="after")
+    def _name_or_addresses(self) -> Self:
+        if self.cname and (self.a or self.aaaa):
+            msg = "a name that has a cname answers with nothing else: give cname, or a and aaaa"
+            raise ValueError(msg)
+        return self
 
     def records(self, ttl: float) -> Records:
         """The wanted state of the name, values sorted."""
-        given = {"A": self.a, "AAAA": self.aaaa, "CNAME": self.cname or ()}
-        as_tuples = {kind: (values,) if isinstance(values, str) else values for kind, values in given.items()}
-        return Records(records={k: tuple(sorted(v)) for k, v in as_tuples.items() if v}, ttl=int(ttl))
+        given = {"A": self.a, "AAAA": self.aaaa, "CNAME": (self.cname,) if self.cname else ()}
+        return Records(records={kind: tuple(sorted(values)) for kind, values in given.items() if values}, ttl=int(ttl))
 
 
 @dataclass(frozen=True)
@@ -152,6 +193,7 @@ class ResourceType:
     shared: True where the sites share one instance (an address, a record); False where each site has its own.
     compare_and_set: the target itself refuses a request based on a stale reading; else the guard only narrows.
     late_effect: greatest seconds by which an accepted or lost request may still take effect; None: no bound is known.
+    regional: it stands in one region, which the sites name where it is.
     stale_reads: a reading may be of a moment ago, as from a cache or an eventually consistent API: that the state is so
         already is then never believed before a request, only after one.
     by_hand: how a person reads and sets it without Tideover, for `tideover checklist`.
@@ -166,6 +208,7 @@ class ResourceType:
     shared: bool = False
     compare_and_set: bool = False
     late_effect: float | None = None
+    regional: bool = False
     stale_reads: bool = False
     by_hand: ByHand | None = None
 

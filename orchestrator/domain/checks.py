@@ -8,7 +8,7 @@ from typing import Literal
 from orchestrator.domain.base import Frozen
 from orchestrator.domain.durations import show
 from orchestrator.domain.ledger import Request, beyond_a_word, conflict, opposite, promotions
-from orchestrator.domain.loss import NOTHING_LOST, Loss, measure
+from orchestrator.domain.loss import NOTHING_LOST, TELL_THEIR_END, Loss, measure
 from orchestrator.domain.plan import Plan
 from orchestrator.domain.state import ExecutionState
 from orchestrator.domain.twins import replaced
@@ -74,7 +74,7 @@ def _loss_of(plan: Plan, state: ExecutionState, component: str, until: float | N
         return NOTHING_LOST  # promoting it again loses no more
     at = until if until is not None else state.read_at.get(f"{component}@{plan.target}", state.now)
     fenced_since_read = until is not None
-    alive = _role(source) in ("primary", "stopped") and not fenced_since_read
+    alive = _role(source) in TELL_THEIR_END and not fenced_since_read
     found = state.found.get(f"{component}@{plan.target}")
     earlier = found.replication if found else None
     return measure(source.replication if source else None, alive, target.replication, at, earlier)

@@ -6,13 +6,13 @@ functions over its own copy, so that the two cannot disagree about a rule.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from pydantic import Field
 
 from orchestrator.domain.base import Frozen
 from orchestrator.domain.outcome import Done, Outcome, Unknown
-from orchestrator.domain.plan import CHANGES, Plan, PlanMode, Want
+from orchestrator.domain.plan import Kind, Plan, PlanMode, Want
 from orchestrator.domain.world import PRIMARY, State
 
 
@@ -105,10 +105,17 @@ def not_holding(record: GroupRecord, execution: str) -> str | None:
     return f"{held}, and not by {execution}: that was taken over, or reset"
 
 
+def over(record: GroupRecord, epoch: int) -> str | None:
+    """Why nothing of this epoch may change anything any more; None where it is the group's (I6)."""
+    if record.epoch == epoch:
+        return None
+    return f"epoch {epoch} of {record.group} is over: a newer execution has taken over, at epoch {record.epoch}"
+
+
 def close_execution(record: GroupRecord, plan: Plan, epoch: int, clean: bool) -> GroupRecord:
     """The group released. After a clean end nothing that the plan is about is left to undo (a move is about all of the
     group); else the next one inherits it."""
-    if record.epoch != epoch:
+    if over(record, epoch):
         return record
     update: dict[str, object] = {"execution": None, "claims": {}, "tokens": {}}
     if clean:
@@ -122,8 +129,8 @@ def close_execution(record: GroupRecord, plan: Plan, epoch: int, clean: bool) ->
 
 def claim(record: GroupRecord, attempt: Attempt, resource: str) -> GroupRecord | str:
     """The resource claimed for `attempt`: every older attempt that has not yet passed its guard is revoked (I5)."""
-    if record.epoch != attempt.epoch:
-        return f"epoch {attempt.epoch} of {record.group} is over: the group is at epoch {record.epoch}"
+    if ended := over(record, attempt.epoch):
+        return ended
     newest = record.claims.get(resource, 0)
     if attempt.n < newest:
         return f"a newer attempt ({newest}) has claimed {resource}"
@@ -154,14 +161,18 @@ def enter(record: GroupRecord, request: Request, plan: str) -> GroupRecord | str
     return claimed.model_copy(update=update)
 
 
-def close_attempt(record: GroupRecord, attempt: Attempt, outcome: Outcome) -> GroupRecord:
+def close_attempt(record: GroupRecord, attempt: Attempt, outcome: Outcome, execution: str | None = None) -> GroupRecord:
     """The attempt has ended. Only its own definite answer closes its doubt; an Unknown stays one, and so does a request
     without an answer, whatever was read afterwards.
 
     An attempt that sent nothing itself may have found what an earlier one, whose worker was lost, has done. What one of
     an older execution has read may have been changed since: it closes its doubt and tells nothing else (I9).
+    `execution`: in whose name it answers: where a reset has made another beside it, the doubt of this name may be that
+    one's.
     """
     now = record.epoch == attempt.epoch
+    if now and execution and record.execution and record.execution.id != execution:
+        return record
     mine = next((doubt for doubt in record.doubts if doubt.attempt == attempt), None)
     if isinstance(outcome, Unknown):
         return record
@@ -195,6 +206,14 @@ def overtaken(record: GroupRecord, attempt: Attempt, at: float) -> GroupRecord:
         for d in record.doubts
     )
     return record.model_copy(update={"doubts": doubts})
+
+
+def lifts(kind: Kind, why: str) -> bool:
+    """True where a look of this kind has seen that what was fenced is a standby again: its fence is lifted (I9).
+
+    `why`: what it has not found; empty where it has.
+    """
+    return kind == "release" and not why
 
 
 def release(record: GroupRecord, component: str, site: str) -> GroupRecord:
@@ -254,27 +273,6 @@ def beyond_a_word(doubt: Request, late_effect: float | None) -> str | None:
         resource = doubt.want.resource
         return f"whether a site accepts writes is proven, and never taken on a word: put {resource} back in the runbook"
     return None
-
-
-def holding(record: GroupRecord, plan: Plan, held: Mapping[str, str]) -> dict[str, str] | str:
-    """What changes in `held`, thing to the group that holds it ("": none), so that `record` may stand; or why not (I6).
-
-    While the group is claimed it holds everything that the plan changes, afterwards what is in doubt: our effect may
-    still reach it. Which of an older plan's things a doubt is about cannot be told, so with any doubt all stay held.
-    """
-    changing = {want.resource for step in plan.steps if step.kind in CHANGES for want in step.wants}
-    doubtful = {doubt.want.resource for doubt in record.doubts}
-    wanted = changing if record.execution else doubtful & plan.resources.keys()
-    things = {plan.resources[resource].key for resource in wanted}
-    for thing in sorted(things):
-        if held.get(thing, "") not in ("", record.group):
-            other = held[thing]
-            way_out = f"wait until that has ended, and look with `tideover status {other}`"
-            return f"{thing} is in use by the group {other}: {way_out}"
-    ours = {thing for thing, group in held.items() if group == record.group}
-    if record.doubts:
-        ours &= {spec.key for spec in plan.resources.values()}
-    return {**dict.fromkeys(things - ours, record.group), **dict.fromkeys(ours - things, "")}
 
 
 def promotion_issued(record: GroupRecord) -> Request | None:

@@ -31,6 +31,10 @@ NOTHING_LOST = Loss(seconds=0.0, wal_bytes=0, source_known=True)
 """What a standby loses that has replayed all of a stopped source's log."""
 
 
+TELL_THEIR_END = frozenset({"primary", "stopped"})
+"""Roles of a source from which the end of its log is known."""
+
+
 def measure(
     source: Replication | None,
     source_alive: bool,

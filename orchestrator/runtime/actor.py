@@ -9,7 +9,7 @@ from orchestrator.domain.audit import Checkpoint
 from orchestrator.domain.derivation import derive
 from orchestrator.domain.ensure import Goal
 from orchestrator.domain.errors import GuardRefused, ProviderError, TideoverError
-from orchestrator.domain.ledger import Execution, GroupRecord
+from orchestrator.domain.ledger import Execution, GroupRecord, lifts
 from orchestrator.domain.outcome import Failed, Outcome
 from orchestrator.domain.plan import Kind, Plan, PlanMode, ResourceSpec
 from orchestrator.domain.record import ExecutionRecord
@@ -99,7 +99,7 @@ class Actor:
         if kind == "recheck":
             return looking.glance(resource)
         reading, why = looking.look_until(resource, *until, cancelled)
-        if kind == "release" and not why and spec.site:
+        if lifts(kind, why) and spec.site:
             try:
                 mandate.ledger(self.journal).release(spec.component, spec.site, mandate.who, mandate.plan)
             except GuardRefused as refused:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from pydantic import ValidationError
 
-from orchestrator.domain import ledger
+from orchestrator.domain import exclusion, ledger
 from orchestrator.domain.errors import GuardRefused, JournalUnavailable
 from orchestrator.domain.ledger import Attempt, Execution, GroupRecord, Request
 from orchestrator.domain.outcome import Outcome
@@ -71,9 +71,7 @@ class Group:
         entry = self._entry("finished", "tideover", plan.digest, detail)
 
         def change(record: GroupRecord) -> GroupRecord | str:
-            if record.epoch != epoch:
-                return f"epoch {epoch} of {self.name} is over: a newer execution has taken over"
-            return ledger.close_execution(record, plan, epoch, clean)
+            return ledger.over(record, epoch) or ledger.close_execution(record, plan, epoch, clean)
 
         closed = self._swap(self._own(change), entry, holding=plan)
         if isinstance(closed, str):
@@ -102,17 +100,12 @@ class Group:
 
     def close_attempt(self, attempt: Attempt, outcome: Outcome, who: str, plan: str) -> None:
         """The attempt's answer stands in the ledger and the audit trail; if a power failure undoes it, the doubt is
-        back, which is the safe side. Of an execution that another one's reset has made, only in the trail: the doubt of
-        this name may be the other's."""
+        back, which is the safe side."""
         detail: dict[str, object] = {"attempt": str(attempt), "outcome": outcome.kind}
         detail["said"] = str(outcome.evidence.state) if outcome.kind == "done" else outcome.why
         entry = self._entry("ended", who, plan, detail)
-
-        def change(record: GroupRecord) -> GroupRecord:
-            ours = not self.execution or not record.execution or record.execution.id == self.execution
-            return ledger.close_attempt(record, attempt, outcome) if ours or record.epoch != attempt.epoch else record
-
-        self._swap(change, entry, durable=False)
+        execution = self.execution
+        self._swap(lambda record: ledger.close_attempt(record, attempt, outcome, execution), entry, durable=False)
 
     def settle_by_hand(self, plan: Plan, resource: str, who: str, reason: str) -> GroupRecord | str:
         """What was asked of `resource` is in doubt no more, by the word of `who`; or why that is not taken.
@@ -172,7 +165,7 @@ class Group:
     def _held(self, plan: Plan, record: GroupRecord) -> list[tuple[str, str, int]] | str:
         """The swaps after which the group holds what it must and no more, or who holds one of these things."""
         found = self.journal.read(_HELD)
-        changes = ledger.holding(record, plan, {key.removeprefix(_HELD): group for key, (group, _) in found.items()})
+        changes = exclusion.holding(record, plan, {key.removeprefix(_HELD): group for key, (group, _) in found.items()})
         if isinstance(changes, str):
             return changes
         return [(f"{_HELD}{key}", to, found.get(f"{_HELD}{key}", ("", 0))[1]) for key, to in sorted(changes.items())]

@@ -137,6 +137,7 @@ _RECORD_BY_HAND = ByHand(
 RESOURCES: tuple[ResourceType, ...] = (
     ResourceType(
         name="aws.ec2_instance",
+        regional=True,
         serves="machine",
         adapter="providers.aws.ec2_instance:Ec2Instance",
         late_effect=SIGNATURE_LIFETIME,  # a stop that was accepted is seen as `stopping`, which is no settled state
@@ -147,6 +148,7 @@ RESOURCES: tuple[ResourceType, ...] = (
     ),
     ResourceType(
         name="aws.elastic_ip",
+        regional=True,
         serves="floating-ip",
         adapter="providers.aws.elastic_ip:ElasticIp",
         settings=AddressSettings,

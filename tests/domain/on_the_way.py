@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from orchestrator.domain.rehearsal.driving import Rehearsal
 from orchestrator.domain.rehearsal.moves import moves
 from orchestrator.domain.rehearsal.search import after
+from orchestrator.domain.rehearsal.values import Rehearsal
 
 
 def states_on_the_way(now: Rehearsal) -> Iterator[Rehearsal]:

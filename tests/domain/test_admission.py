@@ -24,7 +24,8 @@ from orchestrator.domain.engine import fold, start
 from orchestrator.domain.engine.advance import advance
 from orchestrator.domain.ledger import Attempt, Execution, GroupRecord, Request
 from orchestrator.domain.plan import SAFETY, Plan, PlanMode
-from orchestrator.domain.rehearsal.driving import Rehearsal, Try, driven, folded
+from orchestrator.domain.rehearsal.driving import driven, folded
+from orchestrator.domain.rehearsal.values import Rehearsal, Try
 from orchestrator.domain.state import ExecutionState, Human, Status, StepRecord
 from orchestrator.domain.world import Evidence, Power, Reading, Strength
 from tests.domain import runbooks

@@ -9,7 +9,8 @@ import pytest
 from orchestrator.domain import barrier
 from orchestrator.domain.admission import refusal
 from orchestrator.domain.commands import Approve, Attest
-from orchestrator.domain.rehearsal.driving import Broken, Rehearsal, driven, folded
+from orchestrator.domain.rehearsal.driving import driven, folded
+from orchestrator.domain.rehearsal.values import Broken, Rehearsal
 from orchestrator.domain.state import End, Human, Issued, Looked, Status
 from orchestrator.domain.world import Reading, Role, Strength
 from tests.domain.on_the_way import ended, states_on_the_way

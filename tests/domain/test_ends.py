@@ -11,9 +11,10 @@ from orchestrator.domain.engine.advance import advance, finished
 from orchestrator.domain.ledger import Attempt, Execution, GroupRecord, Request
 from orchestrator.domain.plan import Plan, PlanMode, Want
 from orchestrator.domain.rehearsal.demands import demanded
-from orchestrator.domain.rehearsal.driving import Mission, begin, following
+from orchestrator.domain.rehearsal.driving import begin, following
 from orchestrator.domain.rehearsal.model import World, at_rest
 from orchestrator.domain.rehearsal.nature import crashed, cut_off
+from orchestrator.domain.rehearsal.values import Mission
 from orchestrator.domain.state import End, ExecutionState, Status, StepRecord
 from orchestrator.domain.world import PRIMARY
 from tests.domain import runbooks

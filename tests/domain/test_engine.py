@@ -13,10 +13,11 @@ import pytest
 
 from orchestrator.domain.plan import PlanMode
 from orchestrator.domain.rehearsal.demands import demanded
-from orchestrator.domain.rehearsal.driving import Mission, Rehearsal, begin
+from orchestrator.domain.rehearsal.driving import begin
 from orchestrator.domain.rehearsal.model import World, at_rest, passed
 from orchestrator.domain.rehearsal.nature import crashed, cut_off, darkened
 from orchestrator.domain.rehearsal.search import Counterexample, Covered, Search
+from orchestrator.domain.rehearsal.values import Mission, Rehearsal
 from orchestrator.domain.runbook import Runbook
 from tests.domain import runbooks
 

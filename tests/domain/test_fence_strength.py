@@ -13,10 +13,11 @@ from orchestrator.domain.commands import Abort
 from orchestrator.domain.engine import fold
 from orchestrator.domain.outcome import Done, Failed, Outcome, Unknown
 from orchestrator.domain.plan import Plan
-from orchestrator.domain.rehearsal.driving import Broken, Rehearsal, Try, driven
+from orchestrator.domain.rehearsal.driving import driven
 from orchestrator.domain.rehearsal.model import Place, Server
 from orchestrator.domain.rehearsal.moves import moves
 from orchestrator.domain.rehearsal.search import after
+from orchestrator.domain.rehearsal.values import Broken, Rehearsal, Try
 from orchestrator.domain.state import End, Ended, ExecutionState, Perform, Status
 from orchestrator.domain.world import Evidence, Power, Reading, Strength
 from tests.domain.on_the_way import ended

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from orchestrator.domain.engine.actions import next_actions
 from orchestrator.domain.plan import Step
-from orchestrator.domain.rehearsal.driving import Try
+from orchestrator.domain.rehearsal.values import Try
 from orchestrator.domain.state import ExecutionState, Perform, Status
 from orchestrator.domain.world import Reading
 from tests.domain import runbooks

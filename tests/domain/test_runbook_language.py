@@ -127,7 +127,50 @@ ADDRESS = (
     + "  address: {type: floating-ip, needs: [db], address: 10.0.9.1/24}\n"
 )
 
+AWS = """\
+runbook: shop
+sites:
+  left: {provider: aws, region: eu-west-1%s}
+  right: {provider: aws, region: eu-west-2, zone: eu-west-2a}
+failover: left -> right
+components:
+  db:
+    type: vm
+    at: {left: {machine: i-0a1b2c3d}, right: {machine: i-0a1b2c3e}}
+"""
+
+IN_TWO_REGIONS = AWS % "" + "  address: {type: floating-ip, needs: [db], allocation: eipalloc-0a1b2c3d}\n"
+
 BROKEN: dict[str, tuple[str, list[str]]] = {
+    "an instance in no region": (
+        (AWS % "").replace(", region: eu-west-1", ""),
+        ["3:3: MISSING aws.ec2_instance there needs its `region:`"],
+    ),
+    "an address in two regions": (
+        IN_TWO_REGIONS,
+        [
+            (
+                "10:3: NO-TYPE aws.elastic_ip exists in one region only, and its sites are in eu-west-1, eu-west-2: "
+                "use `dns` between regions"
+            )
+        ],
+    ),
+    "an answer that is no address": (
+        changed(("{a: 192.0.2.1}", "{a: 192.0.2.256}")),
+        ["21:17: VALUE '192.0.2.256' is no such address: write it as 192.0.2.1"],
+    ),
+    "an answer of the other kind": (
+        changed(("{a: 192.0.2.1}", "{aaaa: [192.0.2.1]}")),
+        ["21:17: VALUE '192.0.2.1' is no such address: write it as 2001:db8::1"],
+    ),
+    "a name and addresses": (
+        changed(("{a: 192.0.2.1}", "{a: 192.0.2.1, cname: db.left.test}")),
+        ["21:10: VALUE a name that has a cname answers with nothing else: give cname, or a and aaaa"],
+    ),
+    "half a second to live": (
+        changed(("ttl: 5s", "ttl: 0.5s")),
+        ["20:5: VALUE a time to live is counted in whole seconds, not 0.5s"],
+    ),
     "unknown key suggests the near one": (
         changed(("objectives", "objektives")),
         ["2:1: UNKNOWN-KEY unknown key 'objektives'; did you mean 'objectives'?"],
@@ -489,18 +532,6 @@ BOARD_AT_RIGHT = BOARD.replace("left", "right").replace("fence_ipmilan", "fence_
 OUTLET = "{fence_agents: {agent: fence_wti, options: {plug: 4}, site: right}}"
 IN_LEFT = "{fence_agents: {agent: fence_wti, options: {plug: 5}, site: left}}"
 THIRD, SECOND = "the fence of db at left through fence_agents-3", "fence_agents-2"
-AWS = """\
-runbook: shop
-sites:
-  left: {provider: aws, region: eu-west-1%s}
-  right: {provider: aws, region: eu-west-2, zone: eu-west-2a}
-failover: left -> right
-components:
-  db:
-    type: vm
-    at: {left: {machine: i-0a1b2c3d}, right: {machine: i-0a1b2c3e}}
-"""
-
 WARNED: dict[str, tuple[str, list[str]]] = {
     "a controller on the board alone": (changed(), [f"11:39: {BOARD}", f"12:40: {BOARD_AT_RIGHT}"]),
     "another way beside it": (with_fences(OUTLET), []),

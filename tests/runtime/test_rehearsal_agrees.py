@@ -18,8 +18,8 @@ from orchestrator.domain.errors import Doubtful, JournalUnavailable, Rejected
 from orchestrator.domain.ledger import GroupRecord
 from orchestrator.domain.outcome import Outcome, Unknown
 from orchestrator.domain.rehearsal.attempts import FAULTS, Fault, called, possible
-from orchestrator.domain.rehearsal.driving import Rehearsal, Try
 from orchestrator.domain.rehearsal.model import changed, observe, stale
+from orchestrator.domain.rehearsal.values import Rehearsal, Try
 from orchestrator.domain.world import Reading, State
 from orchestrator.ports import Call
 from orchestrator.runtime.effect import Order, perform

@@ -121,7 +121,7 @@ def _looked(plan: Plan, state: ExecutionState, event: Looked) -> ExecutionState:
     said = too_much or _states(event.reading)
     name = "failed" if too_much else "done"
     state = _set(state, step.id, moved(record, name, ended_at=event.at, said=said, evidence=evidence))
-    if step.kind == "release" and step.component and step.site:
+    if ledger.lifts(step.kind, event.why) and step.component and step.site:
         released = ledger.release(state.record, step.component, step.site)
         state = state.model_copy(update={"record": released})
     return state

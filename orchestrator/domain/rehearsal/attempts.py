@@ -25,8 +25,9 @@ from orchestrator.domain.errors import ProviderError
 from orchestrator.domain.ledger import Attempt, GroupRecord, Request
 from orchestrator.domain.outcome import Done, Failed, Outcome, Refused, Unknown
 from orchestrator.domain.plan import CUTS, Want
-from orchestrator.domain.rehearsal.driving import Overwritten, Promotion, Rehearsal, Try, told
+from orchestrator.domain.rehearsal.driving import told
 from orchestrator.domain.rehearsal.model import World, changed, observe, stale
+from orchestrator.domain.rehearsal.values import Overwritten, Promotion, Rehearsal, Try
 from orchestrator.domain.state import Ended
 from orchestrator.domain.world import PRIMARY, Reading
 

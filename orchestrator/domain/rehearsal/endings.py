@@ -5,9 +5,9 @@ from __future__ import annotations
 from orchestrator.domain.engine import fold
 from orchestrator.domain.plan import Step
 from orchestrator.domain.rehearsal.attempts import landed, may_come, own, promotions_to_come
-from orchestrator.domain.rehearsal.driving import Broken, Rehearsal, Try
 from orchestrator.domain.rehearsal.model import World, upstream
 from orchestrator.domain.rehearsal.nature import BY_HAND
+from orchestrator.domain.rehearsal.values import Broken, Rehearsal, Try
 from orchestrator.domain.state import End, Finish, Status
 from orchestrator.domain.world import Power, ReplicatesFrom
 

@@ -8,9 +8,10 @@ from itertools import product
 from orchestrator.domain.admission import refusal
 from orchestrator.domain.commands import Abort, Approve, Attest, Command, Escalate, Pause, Retry, Skip
 from orchestrator.domain.plan import CUTS
-from orchestrator.domain.rehearsal.driving import Mission, Rehearsal, told
+from orchestrator.domain.rehearsal.driving import told
 from orchestrator.domain.rehearsal.model import powered
 from orchestrator.domain.rehearsal.nature import disturbed
+from orchestrator.domain.rehearsal.values import Mission, Rehearsal
 from orchestrator.domain.state import ExecutionState, Human
 
 ANOTHER_PLAN = "0" * 12

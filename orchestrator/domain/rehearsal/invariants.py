@@ -10,8 +10,8 @@ from orchestrator.domain.ledger import GroupRecord
 from orchestrator.domain.plan import SAFETY, Want
 from orchestrator.domain.rehearsal import endings
 from orchestrator.domain.rehearsal.attempts import may_come, own, promotions_to_come
-from orchestrator.domain.rehearsal.driving import Broken, Counted, Mission, Overwritten, Promotion, Rehearsal, Try
 from orchestrator.domain.rehearsal.model import World
+from orchestrator.domain.rehearsal.values import Broken, Counted, Mission, Overwritten, Promotion, Rehearsal, Try
 from orchestrator.domain.state import ExecutionState, Human, Status
 from orchestrator.domain.world import ON, PRIMARY, Holder, Power, Records, Strength
 

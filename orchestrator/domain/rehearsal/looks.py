@@ -6,8 +6,9 @@ from orchestrator.domain import ledger
 from orchestrator.domain.errors import ProviderError
 from orchestrator.domain.ledger import GroupRecord
 from orchestrator.domain.rehearsal.attempts import revoked, unheard
-from orchestrator.domain.rehearsal.driving import Mission, Rehearsal, folded, told
+from orchestrator.domain.rehearsal.driving import folded, told
 from orchestrator.domain.rehearsal.model import World, observe
+from orchestrator.domain.rehearsal.values import Mission, Rehearsal
 from orchestrator.domain.state import (
     Check,
     Checked,
@@ -45,7 +46,7 @@ def looked(now: Rehearsal, look: LookFor, blind: bool = False) -> Rehearsal:
     """The look's answer: the reading, and why it is not enough."""
     event = now.memory.of(_looked, now.mission, now.world, look, blind)
     spec = now.plan.resources[look.resource]
-    if now.plan.step(look.step).kind == "release" and not event.why and spec.site:
+    if ledger.lifts(now.plan.step(look.step).kind, event.why) and spec.site:
         now = now._replace(journal=now.memory.of(ledger.release, now.journal, spec.component, spec.site))
     return folded(now, event)
 

@@ -26,16 +26,7 @@ from orchestrator.domain.rehearsal.attempts import (
     strayed,
     unheard,
 )
-from orchestrator.domain.rehearsal.driving import (
-    Broken,
-    Flight,
-    Mission,
-    Rehearsal,
-    Try,
-    folded,
-    following,
-    told,
-)
+from orchestrator.domain.rehearsal.driving import folded, following, told
 from orchestrator.domain.rehearsal.looks import checked, claimed, looked
 from orchestrator.domain.rehearsal.model import World, passed
 from orchestrator.domain.rehearsal.touching import (
@@ -49,6 +40,7 @@ from orchestrator.domain.rehearsal.touching import (
     servers,
     touched_by,
 )
+from orchestrator.domain.rehearsal.values import Broken, Flight, Mission, Rehearsal, Try
 from orchestrator.domain.state import Check, Claim, LookFor, TimerFired
 
 

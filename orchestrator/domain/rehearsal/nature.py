@@ -7,8 +7,8 @@ from dataclasses import replace
 from itertools import product
 from typing import NamedTuple
 
-from orchestrator.domain.rehearsal.driving import Rehearsal
 from orchestrator.domain.rehearsal.model import World, passed, streamed, upstream
+from orchestrator.domain.rehearsal.values import Rehearsal
 from orchestrator.domain.world import Records
 
 A_MOMENT = 1.0

@@ -9,10 +9,11 @@ from orchestrator.domain.catalog import Catalog
 from orchestrator.domain.derivation import derive
 from orchestrator.domain.plan import NO_JOURNAL, PlanMode
 from orchestrator.domain.rehearsal.demands import demanded
-from orchestrator.domain.rehearsal.driving import Mission, Rehearsal, begin
+from orchestrator.domain.rehearsal.driving import begin
 from orchestrator.domain.rehearsal.model import World, at_rest, passed
 from orchestrator.domain.rehearsal.nature import crashed, cut_off, darkened
 from orchestrator.domain.rehearsal.search import Search
+from orchestrator.domain.rehearsal.values import Mission, Rehearsal
 from orchestrator.domain.runbook import Runbook
 
 ACCEPTED = "60s"

@@ -10,9 +10,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from orchestrator.domain.rehearsal import invariants
-from orchestrator.domain.rehearsal.driving import Broken, Rehearsal, driven
+from orchestrator.domain.rehearsal.driving import driven
 from orchestrator.domain.rehearsal.moves import Move, moves
 from orchestrator.domain.rehearsal.story import story
+from orchestrator.domain.rehearsal.values import Broken, Rehearsal
 from orchestrator.domain.rehearsal.ways import Circle, Ways
 from orchestrator.domain.state import End
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import groupby
 
-from orchestrator.domain.rehearsal.driving import Try
 from orchestrator.domain.rehearsal.moves import Move
+from orchestrator.domain.rehearsal.values import Try
 
 
 def story(moves: Iterable[Move]) -> tuple[str, ...]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from orchestrator.domain.plan import ResourceSpec
-from orchestrator.domain.rehearsal.driving import Flight, Rehearsal, Try
 from orchestrator.domain.rehearsal.model import is_machine, is_probe, place_of
+from orchestrator.domain.rehearsal.values import Flight, Rehearsal, Try
 from orchestrator.domain.state import Check, Claim, LookFor
 
 Touched = frozenset[str]

@@ -64,7 +64,21 @@ class Resolution:
 
     def add(self, spec: ResourceSpec) -> None:
         """Keep a resource, whose keys are all known now."""
+        if self.catalog.get(spec.type).regional:
+            self._judge_region(spec)
         self.specs[spec.id] = spec.model_copy(update={"thing": self._thing(spec)})
+
+    def _judge_region(self, spec: ResourceSpec) -> None:
+        """What stands in a region has one, and only one."""
+        regions = {site: self.runbook.sites[site].region for site in ([spec.site] if spec.site else spec.places)}
+        for site in (site for site, region in regions.items() if not region):
+            missing = Finding(code="MISSING", path=("sites", site), message=f"{spec.type} there needs its `region:`")
+            self.findings += [missing] if missing not in self.findings else []
+        if len(set(filter(None, regions.values()))) > 1:
+            message = (
+                f"{spec.type} exists in one region only, and its sites are in {', '.join(map(str, regions.values()))}"
+            )
+            self.find("NO-TYPE", ("components", spec.component), f"{message}: use `dns` between regions")
 
     def spec(self, resource: str, kind: ResourceType, component: str, site: str | None, places: Places) -> ResourceSpec:
         """A resource of `kind`, without settings and credentials yet."""
