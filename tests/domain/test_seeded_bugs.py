@@ -88,6 +88,7 @@ FOUND: list[tuple[Sabotage, str, int]] = [
     (in_what_people_say.an_approval_counts_for_any_plan, FORCED_ALIVE, 0),
     (in_what_people_say.a_gate_is_left_out, "pair forced, source dead", 0),
     (in_plans.a_fence_needs_less_than_the_runbook_says, "strong forced, source cut off", 0),
+    (in_the_engine.two_doors_of_one_device_are_two, "strong forced, source cut off", 0),
     (in_plans.a_machine_is_not_fenced, "shop forced, source healthy", 0),
     (in_the_engine.no_loss_is_told, "demo forced, source cut off", 0),
     (in_the_engine.every_end_says_protected, FORCED_ALIVE, 0),

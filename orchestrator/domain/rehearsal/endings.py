@@ -117,7 +117,7 @@ def differing(now: Rehearsal) -> list[str]:
     Once it has claimed the group an execution answers for what those before it have left unfinished: of all, where it
     moves the service, else of what its plan is about.
     """
-    new = now.world.facts() - now.past.origin if now.state.claimed else now.world.facts() - now.past.found
+    new = now.world.facts() - (now.past.origin if now.state.claimed else now.past.found)
     if not now.plan.moves:
         about = {spec.id if spec.site is None else (spec.component, spec.site) for spec in now.plan.resources.values()}
         new = frozenset(fact for fact in new if fact[0] in about or fact not in now.past.found)

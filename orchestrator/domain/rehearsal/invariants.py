@@ -155,6 +155,9 @@ def _proven(now: Rehearsal, component: str, needed: Strength, want: Want) -> Non
         raise Broken(f"I2: {want} is sent without evidence that {component} at {now.plan.source} is cut off")
     enough = needed if isinstance(evidence.state, Power) else Strength.F2
     strong = evidence.strength >= enough and evidence.reading.latched
+    if enough is Strength.F3:
+        by = {now.plan.resources[read.resource].controller for read in (evidence, *evidence.beside)} - {""}
+        strong = strong and len(by) > 1
     people = {by.strip().casefold() for by in evidence.attested_by}
     if not strong and len(people) < 2:
         raise Broken(f"I2: {want} is sent with weak evidence that {component} at {now.plan.source} is cut off")

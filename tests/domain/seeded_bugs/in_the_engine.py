@@ -38,6 +38,11 @@ def unlatched_will_do(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(barrier, "sufficient", sufficient)
 
 
+def two_doors_of_one_device_are_two(patch: pytest.MonkeyPatch) -> None:
+    """F3 by two methods that one controller carries out."""
+    patch.setattr(barrier, "share_no_controller", lambda controllers: len(list(controllers)) > 1)
+
+
 def unknown_counts_as_done(patch: pytest.MonkeyPatch) -> None:
     real = steps.event_of
 
