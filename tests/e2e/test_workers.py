@@ -45,7 +45,8 @@ async def test_a_worker_killed_in_the_middle_of_the_fence_is_replaced(
 ) -> None:
     with operation.worker("first") as first:
         handle = await _offered(operation)
-        kill = faults.signal_worker(first.pid, signal.SIGKILL, host="pg-a", at=moment)
+        journal = operation.environment["TIDEOVER_JOURNAL"]
+        kill = faults.signal_worker(first.pid, signal.SIGKILL, host="pg-a", at=moment, journal=journal)
         await operation.approve(handle)
         within(60, lambda: not first.alive, "the worker is killed")
         assert kill.struck, f"the power controller was {moment!r} then"
@@ -87,7 +88,8 @@ async def test_a_worker_frozen_around_the_fence_changes_nothing_when_it_goes_on(
 ) -> None:
     with operation.worker("first") as first:
         handle = await _offered(operation)
-        freeze = faults.signal_worker(first.pid, signal.SIGSTOP, host="pg-a", at=moment)
+        journal = operation.environment["TIDEOVER_JOURNAL"]
+        freeze = faults.signal_worker(first.pid, signal.SIGSTOP, host="pg-a", at=moment, journal=journal)
         await operation.approve(handle)
         within(60, lambda: freeze.struck, "the worker is frozen")
         with operation.worker("second"):

@@ -395,8 +395,8 @@ class TestSpelling:
         assert world.primary.holds("AAAA")[0] == ("2001:db8::1",)
 
     def test_a_value_that_is_none(self) -> None:
-        with pytest.raises(Misconfigured, match=r"'10\.0\.1\.300' is no value of a record of type A"):
-            record(53, places={"az-a": DnsPlace(a="10.0.1.300")})
+        with pytest.raises(Misconfigured, match=r"'db\.\.test' is no value of a record of type CNAME"):
+            record(53, places={"az-a": DnsPlace(cname="db..test")})
 
 
 class TestSettings:

@@ -6,7 +6,9 @@ A method returns only when its fault holds and raises LabBroken where it did not
 
 from __future__ import annotations
 
+import shlex
 import signal
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +19,13 @@ from tests.e2e.lab.interception import PORT, End, Interception, Strikes
 from tests.e2e.lab.network import LabBroken, run
 from tests.e2e.lab.probing import connects, greets, refuses, send, stands_still, within
 from tests.e2e.lab.world import Lab
+
+_BETWEEN_WRITES = """
+import os, sqlite3, sys
+journal = sqlite3.connect(sys.argv[1], timeout=5, isolation_level=None)
+journal.execute("BEGIN IMMEDIATE")
+os.kill(int(sys.argv[2]), int(sys.argv[3]))
+"""
 
 PowerMoment = Literal["asked", "told", "off"]
 """A power controller is asked for the power; was told to change it and has not yet; has cut it and not yet answered."""
@@ -243,12 +252,16 @@ class Faults:
 
         return ArmedFault(script, struck, lambda: self._unfilter(host, "refuse"))
 
-    def signal_worker(self, worker: int, number: signal.Signals, *, host: str, at: PowerMoment) -> ArmedFault:
-        """The process `worker` gets the signal, once, when the power controller of `host` is at this moment."""
+    def signal_worker(
+        self, worker: int, number: signal.Signals, *, host: str, at: PowerMoment, journal: str
+    ) -> ArmedFault:
+        """The process `worker` gets the signal, once, when the power controller of `host` is at this moment, and while
+        no other thread of it writes the journal: frozen in that it would stop every worker there is."""
         self._before(not stands_still(worker), f"the worker {worker} runs")
         folder = {"asked": "before-get-power.d", "told": "before-set-power.d", "off": "at-power-off.d"}[at]
         script = self._lab.machines[host].directory / folder / f"signal-{worker}"
-        script.write_text(f"rm {script}\nkill -{number.value} {worker}\n")
+        arguments = f"{shlex.quote(journal)} {worker} {number.value}"
+        script.write_text(f"rm {script}\n{sys.executable} -c {shlex.quote(_BETWEEN_WRITES)} {arguments}\n")
         return ArmedFault(script, lambda: not script.exists() and stands_still(worker), lambda: None)
 
     def drop_answer(
