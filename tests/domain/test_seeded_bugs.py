@@ -92,7 +92,7 @@ FOUND: list[tuple[Sabotage, str, int]] = [
     (in_plans.a_machine_is_not_fenced, "shop forced, source healthy", 0),
     (in_the_engine.no_loss_is_told, "demo forced, source cut off", 0),
     (in_the_engine.every_end_says_protected, FORCED_ALIVE, 0),
-    (in_what_people_say.an_approval_that_nobody_gave_in_time_counts_as_given, FORCED_ALIVE, 1),
+    (in_what_people_say.an_approval_that_nobody_gave_in_time_counts_as_given, "shop forced, source healthy", 1),
     (in_plans.a_fence_needs_no_latch, FORCED_ALIVE, 1),
     (in_the_engine.the_loss_of_one_database_is_told_for_all, "pair forced, source healthy", 1),
     (in_the_engine.the_fence_of_what_was_replaced_is_proposed_to_be_lifted, "bare, forced twice", 1),
@@ -152,7 +152,7 @@ def test_rehearsal_finds_the_broken_rule(
     with pytest.raises(Counterexample) as found:
         scenario.explored(faults)
     assert found.value.faults == faults
-    assert len(found.value.story) >= 3
+    assert len(found.value.story) > 3
 
 
 @pytest.mark.parametrize("scenario", SMALL, ids=lambda scenario: scenario.name)
