@@ -210,11 +210,18 @@ def _lacking(runbook: Runbook, catalog: Catalog, credentials: ProfileCredentials
     for agent in sorted(agents):
         if not shutil.which(agent, path=child.search_path()):
             yield f"the fence agent {agent} is not on PATH", "install it (Debian: the package fence-agents)"
-    for profile in sorted({spec.credentials for spec in specs if spec.credentials}):
+    needed: dict[str, set[str]] = {}
+    for spec in specs:
+        if spec.credentials:
+            needed.setdefault(spec.credentials, set()).update(catalog.get(spec.type).secret)
+    for profile, fields in sorted(needed.items()):
         try:
-            credentials.resolve(profile)
+            known = credentials.resolve(profile)
         except NotFoundLocally as error:
             yield str(error), "add the profile"
+            continue
+        if missing := sorted(field for field in fields if not known.get(field)):
+            yield f"the credential profile {profile!r} has no {' and no '.join(missing)}", "add it to the profile"
 
 
 def _left_to_do(record: GroupRecord) -> str:

@@ -53,6 +53,11 @@ class Settings(BaseModel):
         """What to add, so that the machine proves to be the one that is meant; None where it does (WrongIdentity)."""
         return None
 
+    @property
+    def lacks(self) -> str | None:
+        """What cannot be done without a key that may be left out, and which; None where nothing. Of places only."""
+        return None
+
     def weakness(self, site: Site) -> Weakness | None:  # noqa: ARG002 -- for the kinds that have one
         """What the fence that these keys name shares by its nature with what it cuts off at `site`."""
         return None
@@ -194,6 +199,7 @@ class ResourceType:
     compare_and_set: the target itself refuses a request based on a stale reading; else the guard only narrows.
     late_effect: greatest seconds by which an accepted or lost request may still take effect; None: no bound is known.
     regional: it stands in one region, which the sites name where it is.
+    secret: the fields that its credential profile must have; where there are any, `credentials:` has to name one.
     stale_reads: a reading may be of a moment ago, as from a cache or an eventually consistent API: that the state is so
         already is then never believed before a request, only after one.
     by_hand: how a person reads and sets it without Tideover, for `tideover checklist`.
@@ -209,6 +215,7 @@ class ResourceType:
     compare_and_set: bool = False
     late_effect: float | None = None
     regional: bool = False
+    secret: tuple[str, ...] = ()
     stale_reads: bool = False
     by_hand: ByHand | None = None
 

@@ -53,6 +53,16 @@ class PostgresqlPlace(Settings):
     config_file: str | None = None
 
     @property
+    def lacks(self) -> str | None:
+        """Without its files a server can be promoted and no more."""
+        if self.data_directory:
+            return None
+        return (
+            "without `data_directory:` this server can be promoted, but not stopped, rebuilt or read while it is down: "
+            "there is no planned move away from it, and no failback to it"
+        )
+
+    @property
     def thing(self) -> str:
         """Where the server listens."""
         return f"{self.host}:{self.port}"

@@ -22,7 +22,7 @@ from orchestrator.ports import Binding, Call
 from providers.rfc2136 import errors
 from providers.rfc2136.authorities import KINDS, Answer, Question, agreed, ask_all
 from providers.rfc2136.conversation import connected
-from providers.rfc2136.spec import RecordSettings
+from providers.rfc2136.spec import SECRET, RecordSettings
 
 
 class Record:
@@ -118,7 +118,7 @@ class Record:
 
 
 def _key(resource: str, secret: Mapping[str, str]) -> dns.tsig.Key:
-    missing = [field for field in ("key_name", "key") if not secret.get(field)]
+    missing = [field for field in SECRET if not secret.get(field)]
     if missing:
         msg = f"{resource}: the credential profile has no {' and no '.join(missing)}: updates must be signed (TSIG)"
         raise Misconfigured(msg)

@@ -16,6 +16,9 @@ FUDGE = 30
 
 _PROCESSING = 30.0
 
+SECRET = ("key_name", "key")
+"""Updates must be signed: the TSIG key. A profile may say its `algorithm` as well."""
+
 
 def _address(text: str) -> str:
     """A server named by a name would have to be found through the very thing that is being repaired (I13)."""
@@ -66,6 +69,7 @@ RESOURCES: tuple[ResourceType, ...] = (
         selectors=frozenset({"rfc2136"}),
         shared=True,
         compare_and_set=True,
+        secret=SECRET,
         by_hand=ByHand(
             look=(
                 "dig +short +norecurse @{primary} -p {port} {record} {kind}",

@@ -65,6 +65,15 @@ def test_doctor_names_what_is_missing_and_the_way_out(capsys: pytest.CaptureFixt
     assert "127.0.0.1:1" in found["Temporal"]["found"]
 
 
+def test_doctor_names_what_a_profile_lacks(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = place / "credentials.toml"
+    file.touch(mode=0o600)
+    file.write_text("[orders-db]\n[dc-bmc]\n[dc-pdu]\n[dns-key]\nkey_name = 'dr'\n")
+    told = doctor(capsys)["on-prem-to-aws"]
+    assert told["found"] == "the credential profile 'dns-key' has no key"
+    assert told["way_out"] == "add it to the profile"
+
+
 def test_doctor_refuses_credentials_that_others_can_read(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = place / "credentials.toml"
     file.touch(mode=0o644)

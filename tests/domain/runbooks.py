@@ -40,8 +40,8 @@ components:
     type: postgresql
     user: postgres
     at:
-      left: {{host: 10.0.1.10, fence: [{_fence(1, "fence_ipmilan")}]}}
-      right: {{host: 10.0.2.10, fence: [{_fence(2, "fence_ipmilan")}]}}
+      left: {{host: 10.0.1.10, data_directory: /data, fence: [{_fence(1, "fence_ipmilan")}]}}
+      right: {{host: 10.0.2.10, data_directory: /data, fence: [{_fence(2, "fence_ipmilan")}]}}
   app:
     type: vm
     needs: [db]
@@ -57,6 +57,7 @@ components:
     type: dns
     needs: [app]
     server: rfc2136
+    credentials: dns-key
     primary: 10.0.3.1
     zone: shop.test
     record: db.shop.test
@@ -73,15 +74,15 @@ components:
     type: postgresql
     user: postgres
     at:
-      left: {{host: 10.0.1.10, fence: [{_fence(1, "fence_ipmilan", "fence_redfish")}]}}
-      right: {{host: 10.0.2.10, fence: [{_fence(2, "fence_ipmilan", "fence_redfish")}]}}
+      left: {{host: 10.0.1.10, data_directory: /data, fence: [{_fence(1, "fence_ipmilan", "fence_redfish")}]}}
+      right: {{host: 10.0.2.10, data_directory: /data, fence: [{_fence(2, "fence_ipmilan", "fence_redfish")}]}}
   stock:
     type: postgresql
     user: postgres
     needs: [ledger]
     at:
-      left: {{host: 10.0.1.11, fence: [{_fence(3, "fence_ipmilan", "fence_redfish")}]}}
-      right: {{host: 10.0.2.11, fence: [{_fence(4, "fence_ipmilan", "fence_redfish")}]}}
+      left: {{host: 10.0.1.11, data_directory: /data, fence: [{_fence(3, "fence_ipmilan", "fence_redfish")}]}}
+      right: {{host: 10.0.2.11, data_directory: /data, fence: [{_fence(4, "fence_ipmilan", "fence_redfish")}]}}
 gates:
   - {{before: promote, approvers: [ann], timeout: 2m, on_timeout: abort}}
 """
@@ -110,8 +111,8 @@ components:
     type: postgresql
     fencing: F3
     at:
-      left: {{host: 10.0.1.10, fence: [{_doors(1)}]}}
-      right: {{host: 10.0.2.10, fence: [{_doors(2)}]}}
+      left: {{host: 10.0.1.10, data_directory: /data, fence: [{_doors(1)}]}}
+      right: {{host: 10.0.2.10, data_directory: /data, fence: [{_doors(2)}]}}
 """
 """A writer whose fence needs two authorities; the first two of its three methods are doors to one device."""
 

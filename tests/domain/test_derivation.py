@@ -247,7 +247,8 @@ def _own(kind: str, number: int) -> dict[str, Any]:
             return {"address": f"10.0.9.{number}/24", "at": {site: {"interface": "eth0"} for site in sites}}
         case "dns":
             name = {"zone": "x.test", "record": f"c{number}.x.test", "ttl": "5s"}
-            return {"server": "rfc2136", "primary": "10.0.3.1", **name, "at": {s: {"a": "192.0.2.1"} for s in sites}}
+            server = {"server": "rfc2136", "primary": "10.0.3.1", "credentials": "dns-key"}
+            return {**server, **name, "at": {s: {"a": "192.0.2.1"} for s in sites}}
     return {"observe": ["/bin/true"], "apply": ["/bin/true"]}
 
 

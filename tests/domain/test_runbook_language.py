@@ -42,6 +42,7 @@ components:
     record: db.shop.test
     ttl: 5s
     at: {left: {a: 192.0.2.1}, right: {a: 192.0.2.2}}
+    credentials: dns-key
 verify:
   - {sql: select 1, component: db, within: 60s}
 """
@@ -245,7 +246,7 @@ BROKEN: dict[str, tuple[str, list[str]]] = {
         changed(("select 1", "select \x07")),
         ["1:1: YAML a value cannot be read: unacceptable character #x0007: special characters are not allowed"],
     ),
-    "two documents": (VALID + "---\n" + VALID, ["24:1: YAML but found another document"]),
+    "two documents": (VALID + "---\n" + VALID, ["25:1: YAML but found another document"]),
     "list instead of a mapping": (
         "- runbook: shop\n",
         ["1:1: YAML a runbook is a mapping: begin with `runbook: name`"],
@@ -344,31 +345,31 @@ BROKEN: dict[str, tuple[str, list[str]]] = {
     ),
     "verification without a telling key": (
         changed(("sql: select 1, ", "")),
-        ["23:5: VALUE a verification has exactly one of the keys dns, sql, tcp"],
+        ["24:5: VALUE a verification has exactly one of the keys dns, sql, tcp"],
     ),
     "verification with two telling keys": (
         changed(("sql: select 1", 'sql: select 1, tcp: "10.0.1.1:5432"')),
-        ["23:5: VALUE a verification has exactly one of the keys dns, sql, tcp"],
+        ["24:5: VALUE a verification has exactly one of the keys dns, sql, tcp"],
     ),
     "verification of an unknown component": (
         changed(("component: db", "component: dp")),
-        ["23:21: REFERENCE there is no component 'dp': there is db, name"],
+        ["24:21: REFERENCE there is no component 'dp': there is db, name"],
     ),
     "verification of a server that is not named": (
         changed(("component: db, ", "")),
-        ["23:5: MISSING `sql:` needs `component:`, the one at whose place it asks"],
+        ["24:5: MISSING `sql:` needs `component:`, the one at whose place it asks"],
     ),
     "verification's unknown key": (
         changed(("within: 60s", "wihtin: 60s")),
-        ["23:36: UNKNOWN-KEY unknown key 'wihtin'; did you mean 'within'?"],
+        ["24:36: UNKNOWN-KEY unknown key 'wihtin'; did you mean 'within'?"],
     ),
     "gate before something else": (
         VALID + "gates:\n  - {before: coffee}\n",
-        ["25:6: VALUE input should be 'fence' or 'promote'"],
+        ["26:6: VALUE input should be 'fence' or 'promote'"],
     ),
     "gate with a list of one text": (
         VALID + "gates:\n  - {before: fence, approvers: ann}\n",
-        ["25:21: VALUE input should be a valid tuple"],
+        ["26:21: VALUE input should be a valid tuple"],
     ),
     "!!str is a tag as well": (
         changed(("zone: shop.test", "zone: !!str shop.test")),
@@ -376,7 +377,7 @@ BROKEN: dict[str, tuple[str, list[str]]] = {
     ),
     "merge key": (
         VALID + "<<: {owner: ann}\n",
-        ["24:1: YAML a merge key is not part of the language: write the value out"],
+        ["25:1: YAML a merge key is not part of the language: write the value out"],
     ),
     "number that YAML cannot read": (
         VALID + "owner: 0x_\n",
@@ -388,7 +389,7 @@ BROKEN: dict[str, tuple[str, list[str]]] = {
     ),
     "verification of a component without a server": (
         changed(("component: db", "component: name")),
-        ["23:21: REFERENCE `sql:` cannot ask 'name': its place has no host"],
+        ["24:21: REFERENCE `sql:` cannot ask 'name': its place has no host"],
     ),
     "address shared between different providers": (
         ADDRESS,
@@ -463,7 +464,7 @@ BROKEN: dict[str, tuple[str, list[str]]] = {
     ),
     "two gates before one thing": (
         VALID + "gates:\n  - {before: fence, approvers: [ann]}\n  - {before: fence, approvers: [bob]}\n",
-        ["26:6: VALUE there is a gate before `fence` already"],
+        ["27:6: VALUE there is a gate before `fence` already"],
     ),
     "a component named as a verification is": (
         changed(("  name:\n", "  verify-1:\n")),
@@ -475,7 +476,11 @@ BROKEN: dict[str, tuple[str, list[str]]] = {
     ),
     "a password in the runbook": (
         changed(("    type: postgresql\n", "    type: postgresql\n    connect: {password: hunter2}\n")),
-        [f"{line}: VALUE {PASSWORD}" for line in ("10:5", "24:5")],
+        [f"{line}: VALUE {PASSWORD}" for line in ("10:5", "25:5")],
+    ),
+    "a name that nobody may change": (
+        changed(("    credentials: dns-key\n", "")),
+        ["13:3: MISSING rfc2136.record needs `credentials:`, the name of a profile with key_name and key"],
     ),
     "a duration that nobody means": (
         changed(("ttl: 5s", "ttl: 99999999h")),
@@ -556,6 +561,14 @@ def test_a_weakness_is_a_warning_and_the_runbook_can_be_used(text: str, told: li
     assert found.valid()
     paths = [str(warning) for warning in found.warnings if warning.finding.code == "FENCE-PATH"]
     assert [warning.partition("; add a second")[0] for warning in paths] == [f"shop.yaml:{t}" for t in told]
+
+
+def test_a_server_whose_files_are_not_told_is_a_warning() -> None:
+    text = changed(("{host: 10.0.2.1,", "{host: 10.0.2.1, data_directory: /var/lib/postgresql/15/main,"))
+    found = parse(text, "shop.yaml", catalog())
+    assert found.valid()
+    [told] = [str(warning) for warning in found.warnings if warning.finding.code == "MISSING"]
+    assert told.startswith("shop.yaml:11:7: MISSING warning: without `data_directory:` this server can be promoted")
 
 
 UNPROVEN = "11:39: FENCE-IDENTITY warning: nothing proves that fence_agents cuts off the machine of db at left: "

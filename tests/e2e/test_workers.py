@@ -9,6 +9,7 @@ import pytest
 
 from orchestrator.runtime import audit
 from providers.postgresql.server import ROLE_QUERY
+from tests.e2e.lab.between_writes import send_between_writes
 from tests.e2e.lab.faults import Faults, PowerMoment
 from tests.e2e.lab.interception import Moment, Strikes
 from tests.e2e.lab.observer import Watch
@@ -108,7 +109,8 @@ async def test_a_worker_frozen_before_it_promotes_is_stopped_by_its_guard(
 ) -> None:
     with operation.worker("first") as first:
         handle = await _offered(operation)
-        strike: Strikes = {"answer": lambda: send(signal.SIGSTOP, [first.pid])}
+        journal = operation.environment["TIDEOVER_JOURNAL"]
+        strike: Strikes = {"answer": lambda: send_between_writes(journal, first.pid, signal.SIGSTOP)}
         looking = faults.intercept("pg-b", ROLE_QUERY.encode(), "deliver", strike)
         await operation.approve(handle)
         within(60, lambda: looking.interception.answered.is_set() and stands_still(first.pid), "the worker is frozen")

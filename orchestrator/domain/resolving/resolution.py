@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError
 
-from orchestrator.domain.catalog import Catalog, ResourceType
+from orchestrator.domain.catalog import Catalog, ResourceType, Settings
 from orchestrator.domain.findings import Finding, check_model
 from orchestrator.domain.plan import ResourceSpec
 from orchestrator.domain.runbook import Component, Runbook
@@ -48,8 +48,12 @@ class Resolution:
         return [finding for finding in self.findings if finding.level == "error"]
 
     def validate(self, model: type[BaseModel], value: Mapping[str, Any], path: Path, also: Iterable[str] = ()) -> None:
-        """Note every way in which `value` does not fit `model`. `also`: keys that the core reads at this place."""
-        self.findings += check_model(model, value, path, also)[1]
+        """Note every way in which `value` does not fit `model`, and what will be missed. `also`: keys that the core
+        reads at this place."""
+        keys, wrong = check_model(model, value, path, also)
+        self.findings += wrong
+        if isinstance(keys, Settings) and keys.lacks:
+            self.find("MISSING", path, keys.lacks, "warning")
 
     def serving(self, component: Component, site: str) -> ResourceType | None:
         """The type that implements `component` at `site`."""
@@ -64,8 +68,12 @@ class Resolution:
 
     def add(self, spec: ResourceSpec) -> None:
         """Keep a resource, whose keys are all known now."""
-        if self.catalog.get(spec.type).regional:
+        kind = self.catalog.get(spec.type)
+        if kind.regional:
             self._judge_region(spec)
+        if kind.secret and not spec.credentials:
+            message = f"{kind.name} needs `credentials:`, the name of a profile with {' and '.join(kind.secret)}"
+            self.find("MISSING", ("components", spec.component), message)
         self.specs[spec.id] = spec.model_copy(update={"thing": self._thing(spec)})
 
     def _judge_region(self, spec: ResourceSpec) -> None:

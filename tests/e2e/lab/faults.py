@@ -15,17 +15,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
+from tests.e2e.lab import between_writes
 from tests.e2e.lab.interception import PORT, End, Interception, Strikes
 from tests.e2e.lab.network import LabBroken, run
 from tests.e2e.lab.probing import connects, greets, refuses, send, stands_still, within
 from tests.e2e.lab.world import Lab
 
-_BETWEEN_WRITES = """
-import os, sqlite3, sys
-journal = sqlite3.connect(sys.argv[1], timeout=5, isolation_level=None)
-journal.execute("BEGIN IMMEDIATE")
-os.kill(int(sys.argv[2]), int(sys.argv[3]))
-"""
+_ROOT = Path(__file__).parents[3]
 
 PowerMoment = Literal["asked", "told", "off"]
 """A power controller is asked for the power; was told to change it and has not yet; has cut it and not yet answered."""
@@ -261,7 +257,7 @@ class Faults:
         folder = {"asked": "before-get-power.d", "told": "before-set-power.d", "off": "at-power-off.d"}[at]
         script = self._lab.machines[host].directory / folder / f"signal-{worker}"
         arguments = f"{shlex.quote(journal)} {worker} {number.value}"
-        script.write_text(f"rm {script}\n{sys.executable} -c {shlex.quote(_BETWEEN_WRITES)} {arguments}\n")
+        script.write_text(f"rm {script}\ncd {_ROOT} && {sys.executable} -m {between_writes.__name__} {arguments}\n")
         return ArmedFault(script, lambda: not script.exists() and stands_still(worker), lambda: None)
 
     def drop_answer(

@@ -6,14 +6,15 @@ import asyncio
 import signal
 import sqlite3
 from collections.abc import Callable
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from orchestrator.domain.plan import Plan
+from tests.e2e.lab.between_writes import send_between_writes
 from tests.e2e.lab.faults import Fault, Faults
 from tests.e2e.lab.network import LabBroken
-from tests.e2e.lab.probing import refuses, send, stands_still
+from tests.e2e.lab.probing import refuses, stands_still
 from tests.e2e.lab.world import HOSTS, Lab
 from tests.e2e.operating import Operation, Worker
 from tests.e2e.process_faults.operator import PATIENCE, Operator
@@ -117,17 +118,10 @@ class Injecting:
 
     def _stopped(self, worker: Worker) -> bool:
         """Stopped, and not while another thread of it wrote the journal: on SQLite that stops every worker there is."""
-        send(signal.SIGSTOP, [worker.pid])
-        if not stands_still(worker.pid):
-            return False
-        journal = Path(self.control.operation.environment["TIDEOVER_JOURNAL"])
-        try:
-            with closing(sqlite3.connect(journal, timeout=0.5, isolation_level=None)) as connection:
-                connection.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError:
-            send(signal.SIGCONT, [worker.pid])
-            return False
-        return True
+        journal = self.control.operation.environment["TIDEOVER_JOURNAL"]
+        with suppress(sqlite3.OperationalError):
+            send_between_writes(journal, worker.pid, signal.SIGSTOP, patience=0.5)
+        return stands_still(worker.pid)
 
     async def _kill_server(self, stop: Stop) -> None:
         """The worker goes on while nobody can be told."""

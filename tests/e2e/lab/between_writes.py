@@ -1,0 +1,25 @@
+"""Signals a worker while none of its threads writes the SQLite journal: frozen in that it would stop every worker.
+
+python -m tests.e2e.lab.between_writes JOURNAL PID SIGNAL
+"""
+
+from __future__ import annotations
+
+import signal
+import sqlite3
+import sys
+from contextlib import closing
+
+from tests.e2e.lab.probing import send
+
+
+def send_between_writes(journal: str, worker: int, number: signal.Signals, patience: float = 5.0) -> None:
+    """The worker has the signal, if it is still there. Raises sqlite3.OperationalError where the journal was written
+    for all of `patience` seconds."""
+    with closing(sqlite3.connect(journal, timeout=patience, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        send(number, [worker])
+
+
+if __name__ == "__main__":
+    send_between_writes(sys.argv[1], int(sys.argv[2]), signal.Signals(int(sys.argv[3])))
