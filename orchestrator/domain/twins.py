@@ -16,12 +16,8 @@ def replaced(plan: Plan, state: ExecutionState, component: str) -> str | None:
     nothing tells that its twin is off, it may be on.
     """
     rebuild = f"rebuild it with `tideover failback {plan.group} --reprotect-only`"
-    if after := successor(state.record, component, plan.target):
-        return f"was replaced by {after}, which has served since: {rebuild}"
-    for promoted in promotions(state.record):
-        if promoted.want.component == component and promoted.want.site != plan.target:
-            asked = f"{promoted.want} was requested by {promoted.attempt}"
-            return f"may have been replaced: {asked}: look at it, and {rebuild}"
+    if why := _promoted_elsewhere(state.record, component, plan.target):
+        return f"{why}: {rebuild}"
     other = state.found.get(f"{component}@{plan.source}")
     if other and other.state("role") == PRIMARY:
         return f"was replaced: {component} at {plan.source} is a primary, whoever promoted it: {rebuild}"
@@ -31,8 +27,18 @@ def replaced(plan: Plan, state: ExecutionState, component: str) -> str | None:
 def maybe_replaced(record: GroupRecord, site: str) -> bool:
     """True where a database was promoted at another site than this, or may be: an unfence of this one is refused then,
     and not worth proposing (I9)."""
-    served = {*record.holders.values(), *(promoted.want.site for promoted in promotions(record))}
-    return bool(served - {site})
+    databases = {*record.holders, *(promoted.want.component for promoted in promotions(record))}
+    return any(_promoted_elsewhere(record, database, site) for database in databases)
+
+
+def _promoted_elsewhere(record: GroupRecord, database: str, site: str) -> str | None:
+    """What the ledger knows of a promotion that has replaced the database at this site, or may have."""
+    if after := successor(record, database, site):
+        return f"was replaced by {after}, which has served since"
+    for promoted in promotions(record):
+        if promoted.want.component == database and promoted.want.site != site:
+            return f"may have been replaced, as {promoted.want} was requested by {promoted.attempt}: look at it first"
+    return None
 
 
 def started_elsewhere(plan: Plan, state: ExecutionState, want: Want) -> str | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from orchestrator.domain import ledger
 from orchestrator.domain.barrier import closed, contradicted, fenced_at, no_return
 from orchestrator.domain.checks import current_loss, judge
@@ -184,17 +186,23 @@ def _protected(plan: Plan, state: ExecutionState, end: End) -> bool:
 
 
 def _commands(plan: Plan, state: ExecutionState, end: End) -> tuple[str, ...]:
-    group, again = plan.group, start_command(plan.group, plan.mode, plan.target)
-    if end is End.SUCCEEDED and plan.moves and plan.of_kind("promote"):
-        return (f"tideover failback {group} --reprotect-only", f"tideover failback {group}")
-    if end is End.SUCCEEDED and plan.mode == "reprotect":
-        return (f"tideover run {group} --to {plan.target} --mode planned",)
-    if end is End.NEEDS_HUMAN:
-        fenced = plan.source if plan.moves else plan.target
-        go_on = {"planned": start_command(group, "forced", plan.target), "unfence": ""}.get(plan.mode, again)
-        unfence = start_command(group, "unfence", fenced) if plan.mode != "reprotect" else ""
-        proposed = (go_on, "" if maybe_replaced(state.record, fenced) else unfence)
-        return (f"tideover status {group}", *filter(None, proposed))
-    if end is End.SUCCEEDED and plan.mode == "unfence":
-        return (f"tideover status {group}",)
-    return (again,) if state.claimed else ()
+    group = plan.group
+    match end, plan.mode:
+        case End.NEEDS_HUMAN, _:
+            return (f"tideover status {group}", *_ways_on(plan, state))
+        case End.SUCCEEDED, "reprotect":
+            return (start_command(group, "planned", plan.target),)
+        case End.SUCCEEDED, "unfence":
+            return (f"tideover status {group}",)
+        case End.SUCCEEDED, _ if plan.of_kind("promote"):
+            return (start_command(group, "reprotect", plan.source), f"tideover failback {group}")
+    return (start_command(group, plan.mode, plan.target),) if state.claimed else ()
+
+
+def _ways_on(plan: Plan, state: ExecutionState) -> Iterator[str]:
+    """Forward, and back while nothing was promoted in place of what was fenced."""
+    if plan.mode != "unfence":
+        yield start_command(plan.group, "forced" if plan.mode == "planned" else plan.mode, plan.target)
+    fenced = plan.source if plan.moves else plan.target
+    if plan.mode != "reprotect" and not maybe_replaced(state.record, fenced):
+        yield start_command(plan.group, "unfence", fenced)
