@@ -17,6 +17,7 @@ from pydantic_settings import (
 )
 
 from orchestrator.domain.errors import NotFoundLocally
+from orchestrator.domain.findings import unknown
 
 HERE = Path("tideover.toml")
 
@@ -29,6 +30,19 @@ def _folders(given: object) -> object:
     if not isinstance(given, str):
         return given
     return json.loads(given) if given.startswith("[") else given.split(os.pathsep)
+
+
+class _File(TomlConfigSettingsSource):
+    """One of the files. A key that nothing reads is an error: a journal under a misspelt name would be another journal,
+    and two of them exclude nothing (I6)."""
+
+    def __call__(self) -> dict[str, Any]:
+        given, known = super().__call__(), self.settings_cls.model_fields
+        for word in given:
+            if word not in known:
+                msg = f"{self.toml_file_path}: {unknown(word, known, 'setting')}"
+                raise ValueError(msg)
+        return given
 
 
 class Settings(BaseSettings):
@@ -60,7 +74,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The order of precedence, the strongest first."""
-        files = (TomlConfigSettingsSource(settings_cls, path) for path in (HERE, _users_file()))
+        files = (_File(settings_cls, path) for path in (HERE, _users_file()))
         return (init_settings, env_settings, *files)
 
 

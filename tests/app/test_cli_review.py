@@ -63,6 +63,13 @@ def test_a_missing_file_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err == "tideover: nowhere.yaml cannot be read: No such file or directory\n"
 
 
+def test_a_missing_file_hides_no_finding_of_the_others(broken: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["lint", "nowhere.yaml", broken]) is ExitCode.USAGE
+    told = capsys.readouterr()
+    assert "UNKNOWN-KEY" in told.out
+    assert told.err.endswith("tideover: nowhere.yaml cannot be read: No such file or directory\n")
+
+
 def test_plan_shows_the_barrier_between_the_fence_and_the_promotion(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["plan", DEMO]) is ExitCode.DONE
     told = capsys.readouterr().out

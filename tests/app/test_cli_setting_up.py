@@ -65,6 +65,14 @@ def test_doctor_names_what_is_missing_and_the_way_out(capsys: pytest.CaptureFixt
     assert "127.0.0.1:1" in found["Temporal"]["found"]
 
 
+def test_a_setting_that_nothing_reads_is_an_error(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Else a misspelt journal would be another one, beside which nothing is excluded (I6)."""
+    (place / "tideover.toml").write_text('jurnal = "elsewhere.db"\n')
+    capsys.readouterr()
+    assert run(["doctor"]) is ExitCode.USAGE
+    assert "tideover.toml: there is no setting 'jurnal'; did you mean 'journal'?" in capsys.readouterr().err
+
+
 def test_doctor_names_what_a_profile_lacks(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = place / "credentials.toml"
     file.touch(mode=0o600)

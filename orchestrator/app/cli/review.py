@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from orchestrator.app.cli.exits import ExitCode, Stopped
+from orchestrator.app.cli.exits import ExitCode, Stopped, of_error
 from orchestrator.app.cli.flags import NO_FLAGS, Flags
 from orchestrator.app.cli.terminal import Output, data, out, say
 from orchestrator.app.registry import catalog
 from orchestrator.app.runbook_text import RunbookText, read
-from orchestrator.domain.errors import JournalUnavailable
+from orchestrator.domain.errors import JournalUnavailable, NotFoundLocally
 from orchestrator.domain.plan import NO_JOURNAL, Plan, PlanMode
 
 if TYPE_CHECKING:
@@ -33,7 +33,12 @@ def lint(files: Annotated[list[Path], Parameter(negative="")], /, *, output: Out
     output
         How to print the findings.
     """
-    texts = [read(file, catalog()) for file in files]
+    texts, unread = list[RunbookText](), list[NotFoundLocally]()
+    for file in files:
+        try:
+            texts.append(read(file, catalog()))
+        except NotFoundLocally as why:
+            unread.append(why)
     findings = [finding for text in texts for finding in text.findings]
     warnings = [warning for text in texts for warning in text.warnings]
     if output == "json":
@@ -42,7 +47,12 @@ def lint(files: Annotated[list[Path], Parameter(negative="")], /, *, output: Out
         place, _, told = str(finding).partition(f" {finding.finding.code} ")
         data(f"- `{place.rstrip(':')}` **{finding.finding.code}** {told}" if output == "markdown" else str(finding))
     count = _count(findings, "finding") + (f", {_count(warnings, 'warning')}" if warnings else "")
-    say(f"{_count(files, 'runbook')}: {count}")
+    if texts:
+        say(f"{_count(texts, 'runbook')}: {count}")
+    for error in unread:
+        say(f"tideover: {error}")
+    if unread:
+        return of_error(unread[0])
     return ExitCode.FINDINGS if findings else ExitCode.DONE
 
 
