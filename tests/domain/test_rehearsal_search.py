@@ -67,14 +67,14 @@ def explored(room: int, monkeypatch: pytest.MonkeyPatch) -> tuple[Covered, int]:
     monkeypatch.setattr(memory, "ROOM", room)
     begun = SMALL.begun()
     times = 0
-    forget = Memory._forget
+    forget = Memory.forget
 
     def forgotten(self: Memory) -> None:
         nonlocal times
         times += 1
         forget(self)
 
-    monkeypatch.setattr(Memory, "_forget", forgotten)
+    monkeypatch.setattr(Memory, "forget", forgotten)
     return Search(begun, 1).run(), times
 
 

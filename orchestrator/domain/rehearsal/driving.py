@@ -30,27 +30,27 @@ def following(now: Rehearsal, mission: Mission) -> Rehearsal:
     """The next execution just started; the one before ended, or was terminated and closed nothing."""
     finish = now.state.finish
     world = now.memory.of(rebased, now.world, START)
-    earlier = START - now.world.clock
     past = now.past._replace(number=now.past.number + 1, found=world.facts(), reactions=mission.reactions)
     if finish and finish.end.clean and not now.journal.issued:
         past = past._replace(origin=past.found, disturbed=frozenset())
     left = tuple(flight for flight in now.flights if isinstance(flight, Try))
-    strays = tuple(now.memory.of(_stray_since, stray, earlier) for stray in (*now.strays, *left))
-    journal = now.memory.of(_journal_since, now.journal, earlier)
+    strays = tuple(now.memory.of(_stray_since, stray, now.world.clock) for stray in (*now.strays, *left))
+    journal = now.memory.of(_journal_since, now.journal, now.world.clock)
     return _begun_anew(mission, world, journal, strays, past, now.memory)
 
 
-def _stray_since(stray: Try, by: float) -> Try:
+def _stray_since(stray: Try, clock: float) -> Try:
     def later(at: float | None) -> float | None:
-        return at + by if at is not None else None
+        return at + (START - clock) if at is not None else None
 
     progress = stray.progress.model_copy(update={"requested_at": later(stray.progress.requested_at)})
     return stray._replace(let_through=later(stray.let_through), progress=progress)
 
 
-def _journal_since(journal: GroupRecord, by: float) -> GroupRecord:
+def _journal_since(journal: GroupRecord, clock: float) -> GroupRecord:
     """The journal's times moved along with the clock: each execution begins at the same time, or no two of them, begun
     after different waits, would ever be the same."""
+    by = START - clock
     moved = {
         name: tuple(request.model_copy(update={"at": request.at + by}) for request in getattr(journal, name))
         for name in ("doubts", "issued")

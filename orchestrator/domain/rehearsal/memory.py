@@ -31,9 +31,10 @@ class Memory:
     def __init__(self) -> None:
         self._whole: dict[int, tuple[Whole, bytes]] = {}
         self._kinds: dict[type, bytes] = {}
-        self._forget()
+        self.forget()
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
+        """Nothing is remembered; digests stay what they are."""
         self._digests: dict[int, bytes] = {}
         self._kept: list[object] = []  # kept alive: another value must not get the id of one in `_digests`
         self._first: dict[bytes, Any] = {}
@@ -41,9 +42,9 @@ class Memory:
         self._given: dict[tuple[object, ...], tuple[Any, tuple[object, ...]]] = {}
 
     def tidy(self) -> None:
-        """What was remembered is forgotten where it is more than there is room for; digests stay what they are."""
+        """What was remembered is forgotten where it is more than there is room for."""
         if len(self._kept) > ROOM:
-            self._forget()
+            self.forget()
 
     def digest(self, value: object) -> bytes:
         """The same for every value that is equal to this one, in all that it holds."""

@@ -77,8 +77,10 @@ def moves(now: Rehearsal, unusual: bool) -> Iterator[Move]:
     if not unusual and not now.strays and now.flights and isinstance(now.flights[0], Try):
         yield Move(0, (now.flights[0], "goes well, to its end"), _undisturbed, (now.flights[0],))
         return
-    usual, touched = _usual(now)
-    yield usual
+    yield _usual(now)
+    if not unusual and not now.strays:
+        return
+    touched = _touched(now)
     yield from _strays(now, touched)
     if unusual:
         yield from _flights(now, touched)
@@ -100,24 +102,30 @@ def _after_the_end(now: Rehearsal, unusual: bool) -> Iterator[Move]:
 # What happens anyway
 
 
-def _usual(now: Rehearsal) -> tuple[Move, Touched]:
-    """What happens when nothing unusual does, and what it depends on."""
-    state = now.state
+def _usual(now: Rehearsal) -> Move:
+    """What happens when nothing unusual does."""
     if now.flights:
-        flight = now.flights[0]
-        return Move(0, (flight, "goes well"), _flown, (flight,)), touched_by(now, flight)
-    approval = now.memory.of(humans.approval, now.mission, state)
+        return Move(0, (now.flights[0], "goes well"), _flown, (now.flights[0],))
+    approval = now.memory.of(humans.approval, now.mission, now.state)
     if approval is not None:
-        return Move(0, ("approved, max_loss", approval.max_loss), humans.said, (approval,)), ENGINE
-    if state.paused:
-        return Move(0, ("resumed",), humans.said, (Resume(by="ann"),)), ENGINE
-    everything = ENGINE | JOURNAL | REACH | servers(now) | machines(now) | now.world.shared.keys()
-    if state.waiting and now.past.reactions:
-        return Move(0, ("a human's answer:", now.past.reactions[0]), humans.reacted), everything
+        return Move(0, ("approved, max_loss", approval.max_loss), humans.said, (approval,))
+    if now.state.paused:
+        return Move(0, ("resumed",), humans.said, (Resume(by="ann"),))
+    if now.state.waiting and now.past.reactions:
+        return Move(0, ("a human's answer:", now.past.reactions[0]), humans.reacted)
     if now.timers:
         timer = min(now.timers, key=lambda t: t.at)
-        return Move(0, ("timer", timer.id), _fired, (timer.id,)), everything
+        return Move(0, ("timer", timer.id), _fired, (timer.id,))
     raise Broken("nothing is under way, no timer runs, and it has not ended")
+
+
+def _touched(now: Rehearsal) -> Touched:
+    """What the usual move depends on: what people say changes the engine alone, and what they do, or time, anything."""
+    if now.flights:
+        return touched_by(now, now.flights[0])
+    if now.state.paused or now.memory.of(humans.approval, now.mission, now.state) is not None:
+        return ENGINE
+    return ENGINE | JOURNAL | REACH | servers(now) | machines(now) | now.world.shared.keys()
 
 
 def _flown(now: Rehearsal, flight: Flight) -> Rehearsal:
@@ -275,8 +283,7 @@ def _next(now: Rehearsal, cost: int, words: tuple[object, ...]) -> Iterator[Move
 
 
 def _following_later(now: Rehearsal, mission: Mission) -> Rehearsal:
-    late = max((spec.late_effect or 0.0 for spec in now.plan.resources.values()), default=0.0) + 1.0
-    now = now._replace(world=now.memory.of(_later, now.world, now.world.clock + late))
+    now = now._replace(world=now.memory.of(_much_later, now.mission, now.world))
     return following(now._replace(strays=tuple(stray for stray in now.strays if may_come(now, stray))), mission)
 
 
@@ -294,6 +301,10 @@ def _fired(now: Rehearsal, name: str) -> Rehearsal:
     now = now._replace(world=world, timers=timers)
     now = now._replace(strays=tuple(stray for stray in now.strays if may_come(now, stray)))
     return told(now, _timer, name, world.clock)
+
+
+def _much_later(mission: Mission, world: World) -> World:
+    return passed(world, max((spec.late_effect or 0.0 for spec in mission.plan.resources.values()), default=0.0) + 1.0)
 
 
 def _later(world: World, at: float) -> World:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from orchestrator.domain.rehearsal import invariants
 from orchestrator.domain.rehearsal.driving import driven
+from orchestrator.domain.rehearsal.memory import Memory
 from orchestrator.domain.rehearsal.moves import Move, moves
 from orchestrator.domain.rehearsal.story import story
 from orchestrator.domain.rehearsal.values import Broken, Rehearsal
@@ -72,7 +73,7 @@ class Search:
 
         `tell` is told, after each step outward, how many faults are tried and how many states have been met.
         """
-        with _without_garbage_collection():
+        with _without_garbage_collection(self._origin.memory):
             seeds: list[_Level] = []
             for spent in range(self._faults + 1):
                 seeds = self._layer(spent, seeds, tell)
@@ -169,13 +170,15 @@ class Search:
 
 
 @contextmanager
-def _without_garbage_collection() -> Iterator[None]:
-    """Values hold no circles, and there are millions: looking for some takes a third of the time."""
+def _without_garbage_collection(memory: Memory) -> Iterator[None]:
+    """Values hold no circles, and there are millions: looking for some takes a third of the time. So what is remembered
+    is forgotten before anybody looks again."""
     was_on = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
+        memory.forget()
         if was_on:
             gc.enable()
 
