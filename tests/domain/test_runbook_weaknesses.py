@@ -1,0 +1,76 @@
+"""What is weak in a runbook, fences above all: a warning, and the runbook can be used."""
+
+from __future__ import annotations
+
+import pytest
+
+from orchestrator.app.registry import catalog
+from orchestrator.app.runbook_text import parse
+from tests.domain.fences_in_runbooks import UNPROVEN, with_fences
+from tests.domain.valid_runbook import AWS, changed, findings
+
+WARNS = "FENCE-PATH warning:"
+ALONE = f"{WARNS} the fence of db at left has no way that is independent: "
+BOARD = (
+    f"{ALONE}what fence_ipmilan speaks to is fed by the machine that it cuts off, and says nothing once that has none"
+)
+BOARD_AT_RIGHT = BOARD.replace("left", "right").replace("fence_ipmilan", "fence_ilo4")
+OUTLET = "{fence_agents: {agent: fence_wti, options: {plug: 4}, site: right}}"
+IN_LEFT = "{fence_agents: {agent: fence_wti, options: {plug: 5}, site: left}}"
+THIRD, SECOND = "the fence of db at left through fence_agents-3", "fence_agents-2"
+WARNED: dict[str, tuple[str, list[str]]] = {
+    "a controller on the board alone": (changed(), [f"11:39: {BOARD}", f"12:40: {BOARD_AT_RIGHT}"]),
+    "another way beside it": (with_fences(OUTLET), []),
+    "a controller on the board that has its own power": (with_fences("", "fault_domain: {power: standby-rail}"), []),
+    "a way from the lost site beside one from elsewhere": (
+        with_fences(f"{OUTLET}, {IN_LEFT}"),
+        [
+            f"11:201: {WARNS} {THIRD} lives in left itself: tried all the same, but {SECOND} has to do it then",
+        ],
+    ),
+    "the API of a region beside a zone of it": (AWS % ", zone: eu-west-1a", []),
+    "the API of the region that is the site": (
+        AWS % "",
+        [f"9:17: {ALONE}EC2's API in eu-west-1 may be lost together with a site that is all of eu-west-1"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "told"), WARNED.values(), ids=[name.replace(" ", "-") for name in WARNED])
+def test_a_weakness_is_a_warning_and_the_runbook_can_be_used(text: str, told: list[str]) -> None:
+    found = parse(text, "shop.yaml", catalog())
+    assert found.valid()
+    paths = [str(warning) for warning in found.warnings if warning.finding.code == "FENCE-PATH"]
+    assert [warning.partition("; add a second")[0] for warning in paths] == [f"shop.yaml:{t}" for t in told]
+
+
+def test_a_server_whose_files_are_not_told_is_a_warning() -> None:
+    text = changed(("{host: 10.0.2.1,", "{host: 10.0.2.1, data_directory: /var/lib/postgresql/15/main,"))
+    found = parse(text, "shop.yaml", catalog())
+    assert found.valid()
+    [told] = [str(warning) for warning in found.warnings if warning.finding.code == "MISSING"]
+    assert told.startswith("shop.yaml:11:7: MISSING warning: without `data_directory:` this server can be promoted")
+
+
+@pytest.mark.parametrize(
+    ("method", "told"),
+    [
+        ("agent: fence_ipmilan", ["give the `uuid:` that `ipmitool mc guid` prints"]),
+        ("agent: fence_ipmilan, uuid: 0f2c1d6e-4b7a-4c39-9d52-6a1e8b3f7c10", []),
+        (
+            "agent: fence_wti, options: {plug: 4}",
+            ["give as `alias:` what the agent's action `list` shows beside its plug, or use an agent that can tell"],
+        ),
+        ("agent: fence_wti, options: {plug: 4}, alias: pg-a", []),
+    ],
+)
+def test_a_fence_that_cannot_tell_what_it_cuts_off_is_a_warning(method: str, told: list[str]) -> None:
+    text = changed(("1.1, fence: [{fence_agents: {agent: fence_ipmilan", f"1.1, fence: [{{fence_agents: {{{method}"))
+    warnings = [str(warning) for warning in parse(text, "shop.yaml", catalog()).warnings]
+    ours = [warning for warning in warnings if "FENCE-IDENTITY" in warning and "left" in warning]
+    assert ours == [f"shop.yaml:{UNPROVEN}{one}" for one in told]
+
+
+def test_a_method_from_the_lost_site_is_an_error_where_the_other_has_only_the_power_of_its_machine() -> None:
+    [told] = findings(with_fences(IN_LEFT))
+    assert "through fence_agents-2 lives in left itself" in told
