@@ -1,0 +1,111 @@
+"""What another holds, and a journal that is lost: taken over by the word of people, and never from one that lives."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from orchestrator.app.break_glass.process import Alive, alive, this
+from orchestrator.app.cli.application import run
+from orchestrator.app.cli.exits import ExitCode
+from orchestrator.domain.errors import TideoverError
+from orchestrator.domain.ledger import Execution, GroupRecord
+from orchestrator.runtime import archive, audit
+from orchestrator.runtime.group import Group
+from tests.app.toy_shop import GROUP, Shop, until
+
+pytest_plugins = ["tests.app.toy_shop"]
+
+
+def held_by(shop: Shop, execution: str) -> None:
+    held = Execution(id=execution, who="bob", plan=shop.plan.digest, mode="forced", target="az-b", since=1.0)
+    assert isinstance(Group(shop.journal, GROUP).claim(shop.plan, held, holder_is_gone=False), GroupRecord)
+
+
+def test_a_group_that_another_execution_holds_is_taken_only_by_a_humans_word(shop: Shop) -> None:
+    held_by(shop, "failover/shop#run-1")
+    with pytest.raises(TideoverError, match=r"shop is held by failover/shop#run-1.*--holder-is-gone"):
+        shop.failover()
+    assert not shop.world.effects()
+    assert not shop.audited("command")
+    assert shop.failover(holder_is_gone="Temporal's database burnt with az-a") is ExitCode.DONE
+    said = shop.audited("command")[0]
+    assert (said.who, said.detail["holder"]) == ("ann", "failover/shop#run-1")
+    assert said.detail["reason"] == "Temporal's database burnt with az-a"
+    assert shop.ledger.epoch == 2
+
+
+def test_a_process_that_lives_is_not_taken_over_whatever_a_human_says(shop: Shop) -> None:
+    shop.world.break_("db@az-a:toy", "sent", "hang")
+    with shop.process(shop.plan.hash) as process:
+        until(lambda: shop.world.reached("db@az-a:toy", "sent"), shop.said)
+        process.send_signal(signal.SIGSTOP)  # one that is only frozen lives
+        for statement in ("", "I am sure"):
+            with pytest.raises(TideoverError, match=f"process {process.pid} on .* drives it"):
+                shop.failover(holder_is_gone=statement)
+        shop.world.mend()
+        process.send_signal(signal.SIGCONT)
+        assert shop.ended(process) == ExitCode.DONE, shop.said()
+    assert shop.ledger.epoch == 1
+
+
+def test_doctor_tells_what_a_temporal_that_does_not_answer_holds(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    held_by(shop, "failover/shop#run-1")
+    monkeypatch.chdir(shop.directory)
+    assert run(["doctor", "--output", "json"]) is ExitCode.NOT_READY
+    checks = json.loads(capsys.readouterr().out)
+    (told,) = [check for check in checks if "failover/shop#run-1" in check["found"]]
+    assert "whether that runs cannot be asked; nothing was requested" in told["found"]
+    assert "--holder-is-gone" in told["way_out"]
+
+
+def lost(shop: Shop, *said: str) -> ExitCode:
+    """The real command line, on a journal that is not there; the demo's runbook, of which nothing can be reached."""
+    vouched = [word for text in said for word in ("--journal-is-lost", text)]
+    return run(["run", "demo", "--break-glass", "--to", "right", "--mode", "forced", "--approve", "0", *vouched])
+
+
+def test_a_lost_journal_is_made_anew_only_by_the_word_of_two_people(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TIDEOVER_RUNBOOKS", json.dumps([str(Path(__file__).parents[2] / "runbooks")]))
+    ann, bob = "ann: the disk burnt with az-a", "bob: I saw the rack, it is ash"
+    assert lost(shop, ann, bob) is ExitCode.NOT_READY
+    assert "the journal is not lost" in capsys.readouterr().err
+    (shop.directory / "journal.db").unlink()
+    assert lost(shop) is ExitCode.NOT_READY
+    assert "there is no journal at" in capsys.readouterr().err
+    assert lost(shop, ann, "Ann : I am somebody else") is ExitCode.NOT_READY
+    assert "one person's word is not enough" in capsys.readouterr().err
+    assert lost(shop, ann, "bob: sure") is ExitCode.NOT_READY
+    assert not (shop.directory / "journal.db").exists()
+    assert lost(shop, ann, bob) in (ExitCode.NOT_READY, ExitCode.NOT_APPROVED)  # the demo's servers are not there
+    said = [entry for entry in audit.entries(shop.journal) if entry.detail.get("command") == "journal-is-lost"]
+    assert [(entry.number, entry.who) for entry in said] == [(1, "ann"), (2, "bob")]
+    assert archive.names(shop.journal) == ["demo-1"]
+
+
+def test_a_process_is_known_again_and_another_one_is_not_taken_for_it() -> None:
+    mine = this()
+    assert alive(mine) is Alive.YES
+    assert alive(mine.model_copy(update={"started": "1"})) is Alive.NO
+    assert alive(mine.model_copy(update={"where": "another boot"})) is Alive.CANNOT_TELL
+    child = subprocess.Popen(["sleep", "60"])
+    theirs = mine.model_copy(update={"pid": child.pid, "started": _started(child.pid)})
+    assert alive(theirs) is Alive.YES
+    child.kill()
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # dead, and nobody has taken notice of it
+    assert alive(theirs) is Alive.NO
+    child.wait()
+    assert alive(theirs) is Alive.NO
+
+
+def _started(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
