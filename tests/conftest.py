@@ -16,7 +16,11 @@ from tests import etcd, etcd_binary
 from workflows import search_attributes
 
 pytest.register_assert_rewrite(
-    "tests.app.toy_shop", "tests.providers.contract", "tests.providers.frozen", "tests.providers.knot_worlds"
+    "tests.app.toy_shop",
+    "tests.providers.contract",
+    "tests.providers.frozen",
+    "tests.providers.knot_worlds",
+    "tests.providers.postgresql_pair",
 )
 signal.signal(signal.SIGINT, signal.default_int_handler)
 """A suite that a shell started in the background ignores SIGINT, and so would every program that a test interrupts."""
