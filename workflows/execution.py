@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from contextlib import suppress
 
 from temporalio import workflow
 
@@ -43,6 +44,7 @@ class ExecutionWorkflow(ListeningWorkflow):
         self._begun: set[str] = set()
         self._phase = ""
         self._tasks: set[asyncio.Task[None]] = set()
+        self._claiming: set[asyncio.Task[None]] = set()
         self._runbook = ""
 
     @property
@@ -93,8 +95,11 @@ class ExecutionWorkflow(ListeningWorkflow):
             while self._inbox:
                 self._fold(plan, self._inbox.popleft())
         self._show(plan)
-        for task in self._tasks:
-            task.cancel()  # only timers are left
+        for task in self._tasks - self._claiming:
+            task.cancel()
+        while self._claiming:  # it may yet stand in the journal, and is released then
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait(self._claiming)
 
     async def _close(self, plan: Plan, execution: Execution, found: GroupRecord, reason: str) -> Result:
         state, finish = self._now, self._now.finish
@@ -120,8 +125,9 @@ class ExecutionWorkflow(ListeningWorkflow):
         if announcement := announced(action, workflow.time()):
             self._fold(plan, announcement)
         task = asyncio.create_task(self._told(self._done(plan, action)))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        for tasks in (self._tasks, self._claiming) if isinstance(action, Claim) else (self._tasks,):
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
 
     def _done(self, plan: Plan, action: Action) -> Coroutine[None, None, Event]:
         execution = self._now.execution

@@ -50,7 +50,7 @@ def admitted(plan: Plan, state: ExecutionState) -> dict[str, str]:
     found: dict[str, str] = {}
     if state.finish:
         return found
-    if awaiting(plan, state) or (state.waiting and state.waiting.loss):
+    if awaiting(plan, state):
         loss = current_loss(plan, state, until=fenced_at(plan, state)) if plan.mode == "forced" else None
         accepting = f' "max_loss": "{show(with_room(loss.seconds))}",' if loss and loss.seconds else ""
         found["approve"] = (
@@ -72,16 +72,15 @@ def admitted(plan: Plan, state: ExecutionState) -> dict[str, str]:
 
 
 def _approve(plan: Plan, state: ExecutionState, approve: Approve) -> str | None:
-    gate = awaiting(plan, state)
-    asked_for_loss = state.waiting is not None and state.waiting.loss is not None
-    if gate is None and not asked_for_loss:
+    asked = awaiting(plan, state)
+    if asked is None:
         unchecked = not all(satisfied(state.steps[step.id]) for step in plan.of_kind("check"))
         return "the checks are not done yet" if unchecked else "nothing waits for an approval"
     if approve.to != plan.target:
         return f"`to` is {approve.to!r}, but this execution goes to {plan.target!r}"
     if approve.plan not in (plan.hash, plan.digest):
         return f"`plan` is {approve.plan!r}, but the plan is {plan.hash!r}: read it again before you approve (I7)"
-    approvers = gate.gate.approvers if gate and gate.gate else ()
+    approvers = asked.gate.approvers if asked.gate else ()
     if approvers and person(approve.by) not in map(person, approvers):
         return f"{approve.by!r} may not approve here: {', '.join(approvers)} may"
     blocking = [str(f) for f in judge(plan, state) if f.level == "blocks"] if not state.claimed else []

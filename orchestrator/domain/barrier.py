@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from orchestrator.domain.checks import current_loss, unfenced
 from orchestrator.domain.ledger import conflict, succeeded
-from orchestrator.domain.plan import CUTS, PROVES, Kind, Plan, Step, Want
+from orchestrator.domain.plan import CUTS, PROVES, VETOES, Kind, Plan, Step, Want
 from orchestrator.domain.state import ExecutionState, Status
 from orchestrator.domain.twins import replaced, started_elsewhere
 from orchestrator.domain.world import PRIMARY, Evidence, Reading, ReplicatesFrom, Strength, share_no_controller
@@ -104,7 +104,7 @@ def veto(plan: Plan, state: ExecutionState, step: Step, reading: Reading) -> str
 def contradicted(plan: Plan, state: ExecutionState) -> dict[str, str]:
     """The fences whose evidence a later reading makes void, each with why (I2)."""
     found: dict[str, str] = {}
-    for step in plan.of_kind("measure", "recheck"):
+    for step in plan.of_kind(*VETOES):
         record, fence = state.steps[step.id], f"{step.component}.fence"
         if record.status is Status.FAILED and record.evidence and fence in state.steps:
             why = veto(plan, state, step, record.evidence.reading)

@@ -7,9 +7,10 @@ from typing import Literal
 
 from orchestrator.domain.base import Frozen
 from orchestrator.domain.durations import show
-from orchestrator.domain.ledger import Request, beyond_a_word, conflict, opposite, promotions
+from orchestrator.domain.ledger import Request, conflict, opposite, promotions
 from orchestrator.domain.loss import NOTHING_LOST, TELL_THEIR_END, Loss, measure
 from orchestrator.domain.plan import Plan
+from orchestrator.domain.settling import beyond_a_word
 from orchestrator.domain.state import ExecutionState
 from orchestrator.domain.twins import replaced
 from orchestrator.domain.world import Reading, ReplicatesFrom, Role, Strength, share_no_controller

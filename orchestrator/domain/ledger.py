@@ -127,6 +127,19 @@ def close_execution(record: GroupRecord, plan: Plan, epoch: int, clean: bool) ->
     return record.model_copy(update=update)
 
 
+def let_go(record: GroupRecord, plan: Plan, execution: str, epoch: int | None, clean: bool) -> GroupRecord | str:
+    """The group after the execution's end, or why it is not its to release. Done twice it does no harm.
+
+    `epoch`: as the execution knows it; None where it never heard that its claim was made, and so has changed nothing.
+    """
+    if record.execution and record.execution.id == execution:
+        if epoch is None:
+            return close_execution(record, plan, record.epoch, clean=False)
+        return over(record, epoch) or close_execution(record, plan, epoch, clean)
+    released = epoch is None or (record.execution is None and record.epoch == epoch)
+    return record if released else not_holding(record, execution) or record
+
+
 def claim(record: GroupRecord, attempt: Attempt, resource: str) -> GroupRecord | str:
     """The resource claimed for `attempt`: every older attempt that has not yet passed its guard is revoked (I5)."""
     if ended := over(record, attempt.epoch):
@@ -240,39 +253,6 @@ def settle_all(record: GroupRecord, plan: Plan, asked_at: dict[str, float]) -> G
     for resource, at in asked_at.items():
         record = settle(record, resource, plan.resources[resource].late_effect, at)
     return record
-
-
-def settle_by_hand(record: GroupRecord, resource: str, late_effect: float | None) -> GroupRecord | str:
-    """Doubts on `resource` closed because somebody knows that what was asked for can no longer happen; or why not.
-
-    `late_effect`: as the type of the resource says.
-    """
-    doubts = [doubt for doubt in record.doubts if doubt.want.resource == resource]
-    if record.execution:
-        return f"{record.group} is held by {record.execution}: end that first; `tideover doctor` tells whether it runs"
-    if not doubts:
-        doubtful = ", ".join(sorted({doubt.want.resource for doubt in record.doubts})) or "nothing"
-        return f"nothing that was asked of {resource} is in doubt; in doubt is {doubtful}"
-    for doubt in doubts:
-        if why := beyond_a_word(doubt, late_effect):
-            return f"{doubt.want}: {why}"
-    return record.model_copy(update={"doubts": tuple(d for d in record.doubts if d.want.resource != resource)})
-
-
-def beyond_a_word(doubt: Request, late_effect: float | None) -> str | None:
-    """What ends the doubt, where no person's word does; None where nothing else ever could.
-
-    A word is taken only where no lateness is known, and no site's power to accept writes hangs on it: that is proven
-    and never believed (I2).
-    """
-    if late_effect is not None:
-        return (
-            f"it may come {late_effect:g}s late at most, and the checks of the next execution after that end the doubt"
-        )
-    if doubt.want.activates or doubt.want.deactivates:
-        resource = doubt.want.resource
-        return f"whether a site accepts writes is proven, and never taken on a word: put {resource} back in the runbook"
-    return None
 
 
 def promotion_issued(record: GroupRecord) -> Request | None:

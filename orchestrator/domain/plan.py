@@ -26,6 +26,9 @@ CHANGES: frozenset[Kind] = frozenset({"fence", "stop", "promote", "start", "swit
 PROVES: frozenset[Kind] = frozenset({"fence", "stop", "measure", "catch_up", "recheck"})
 """The kinds that make up the barrier: a promotion waits for each of them."""
 
+VETOES: frozenset[Kind] = frozenset({"measure", "recheck"})
+"""The looks after a fence that may contradict it: made just before the promotion, and anew after every human's word."""
+
 CUTS: frozenset[Kind] = frozenset({"fence", "stop", "isolate"})
 """The kinds that cut a site off: what two people can vouch for where no authority confirms it (FH)."""
 

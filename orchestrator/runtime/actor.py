@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from orchestrator.domain.audit import Checkpoint
 from orchestrator.domain.derivation import derive
 from orchestrator.domain.ensure import Goal
-from orchestrator.domain.errors import GuardRefused, ProviderError, TideoverError
+from orchestrator.domain.errors import GuardRefused, ProviderError
 from orchestrator.domain.ledger import Execution, GroupRecord, lifts
 from orchestrator.domain.outcome import Failed, Outcome
 from orchestrator.domain.plan import Kind, Plan, PlanMode, ResourceSpec
@@ -107,18 +107,19 @@ class Actor:
         return reading, why
 
     def closed(self, record: ExecutionRecord, epoch: int | None) -> Closed:
-        """The record of the execution kept, then the group released where it was claimed. Done twice it does no harm.
+        """The record of the execution kept, then the group released where it holds it. Done twice it does no harm.
 
-        In this order: whoever is lost in between still holds the group, and comes back to it.
+        In this order: whoever is lost in between still holds the group, and comes back to it. `epoch`: of its claim,
+        where it heard of it. Raises JournalUnavailable where the group may still be held.
         """
         report, finish, warning = archive.keep(self.journal, record), record.finish, ""
-        if epoch is not None and finish is not None:
+        if finish is not None:
             detail = {"execution": record.execution.id, "end": str(finish.end), "why": finish.why}
             try:
                 group = Group(self.journal, record.plan.group, record.execution.id)
                 group.close(record.plan, epoch, finish.end.clean, detail)
-            except TideoverError as error:
-                warning = str(error)
+            except GuardRefused as refused:
+                warning = str(refused)
         return Closed(report, warning, audit.checkpoint(self.journal))
 
     def _opener(self, spec: ResourceSpec) -> Callable[[], Resource]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from pydantic import ValidationError
 
-from orchestrator.domain import exclusion, ledger
+from orchestrator.domain import exclusion, ledger, settling
 from orchestrator.domain.errors import GuardRefused, JournalUnavailable
 from orchestrator.domain.ledger import Attempt, Execution, GroupRecord, Request
 from orchestrator.domain.outcome import Outcome
@@ -63,17 +63,20 @@ class Group:
             append(self.journal, self._entry("refused", execution.who, execution.plan, why))
         return claimed
 
-    def close(self, plan: Plan, epoch: int, clean: bool, detail: Mapping[str, object]) -> GroupRecord:
-        """The group and what it held released, but for what is in doubt: our effect may still reach it.
+    def close(self, plan: Plan, epoch: int | None, clean: bool, detail: Mapping[str, object]) -> GroupRecord:
+        """The group and what it held released, but for what is in doubt: the effect of that may still reach it.
 
-        Raises GuardRefused where a newer execution has taken over.
+        `epoch`: None where the execution never heard of its claim. Raises GuardRefused where a newer one took over.
         """
-        entry = self._entry("finished", "tideover", plan.digest, detail)
-
-        def change(record: GroupRecord) -> GroupRecord | str:
-            return ledger.over(record, epoch) or ledger.close_execution(record, plan, epoch, clean)
-
-        closed = self._swap(self._own(change), entry, holding=plan)
+        found = self.record()
+        execution = self.execution or (found.execution.id if found.execution else "")
+        if ledger.let_go(found, plan, execution, epoch, clean) is found:
+            return found
+        closed = self._swap(
+            lambda record: ledger.let_go(record, plan, execution, epoch, clean),
+            self._entry("finished", "tideover", plan.digest, detail),
+            holding=plan,
+        )
         if isinstance(closed, str):
             raise GuardRefused(closed)
         return closed
@@ -116,7 +119,7 @@ class Group:
         late = spec.late_effect if spec else None
         detail = {"command": "settle", "resource": resource, "reason": reason}
         settled = self._swap(
-            lambda record: ledger.settle_by_hand(record, resource, late),
+            lambda record: settling.settle_by_hand(record, resource, late),
             self._entry("command", who, plan.digest, detail),
             holding=plan,
         )

@@ -35,6 +35,7 @@ _READY_SECONDS = 6.0  # connection, authentication and the remote shell; a froze
 _GRACE_SECONDS = 3.0  # what the far side's own limit, and the way back, may take longer than the limit itself
 _TIMED_OUT = (124, 137)  # coreutils `timeout`: the limit passed; the command had to be killed
 _NOT_FOUND = 127
+_SIGNALLED = range(129, 193)  # as a shell tells it; one that we have started ourselves has its number below zero
 
 _REFUSED_TO_SWITCH = re.compile(
     r"sudo: (.*(password is required|terminal is required|no tty present|command not found|not allowed|not permitted to"
@@ -79,6 +80,8 @@ class Host:
     ) -> Completed:
         """The command has ended by itself; whatever its exit code, it is in the result.
 
+        One that a signal has ended, as the end of a service ends all that it has begun, may have asked for its effect.
+
         `guard` is called when everything but the start itself is done, and nothing starts when it raises. Raises
         Unreachable, AuthenticationFailed, WrongIdentity or Misconfigured where the command surely did not begin, and
         Doubtful where it began and its end is not known.
@@ -88,6 +91,8 @@ class Host:
         done = self._run_ssh if self.ssh else self._run_here
         completed = done(list(argv), timeout, stdin, guard or (lambda: None))
         self._refuse_what_never_ran(argv[0], completed)
+        if completed.code < 0 or completed.code in _SIGNALLED:
+            raise Doubtful(f"{self}: {argv[0]} was ended by a signal; whether it took effect is not known")
         return completed
 
     def answers(self, within: float) -> bool:

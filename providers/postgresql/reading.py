@@ -27,7 +27,8 @@ select pg_is_in_recovery() as in_recovery,
   receiver.status as receiver, receiver.sender_host, receiver.sender_port, receiver.slot_name as slot,
   receiver.received_tli as receiver_timeline,
   case when pg_last_wal_receive_lsn() >= receiver.latest_end_lsn
-    then extract(epoch from receiver.last_msg_receipt_time)::float8 end as last_contact_at,
+    then extract(epoch from least(receiver.last_msg_send_time, receiver.last_msg_receipt_time))::float8
+    end as last_contact_at,
   (select count(*) from pg_stat_replication where sync_state in ('sync', 'quorum')) as synchronous_standbys,
   (select string_agg(slot_name, ', ' order by slot_name) from pg_replication_slots
     where slot_type = 'physical' and not active and restart_lsn is not null) as idle_slots,

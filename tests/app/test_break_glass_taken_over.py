@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -109,3 +110,26 @@ def test_a_process_is_known_again_and_another_one_is_not_taken_for_it() -> None:
 
 def _started(pid: int) -> str:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+
+
+@pytest.mark.lab
+def test_a_process_that_is_hidden_is_not_taken_for_dead() -> None:
+    """Where /proc shows only one's own (proc(5), `hidepid`), nothing can be told of another user's process."""
+    with subprocess.Popen(["setpriv", "--reuid", "nobody", "--clear-groups", "sleep", "60"]) as other:
+        try:
+            until(lambda: Path(f"/proc/{other.pid}/comm").read_text() == "sleep\n", lambda: "it runs")
+            asks = (
+                "from orchestrator.app.break_glass.process import alive, this\n"
+                f"them = this().model_copy(update={{'pid': {other.pid}}})\n"
+                "print(alive(them).name, alive(them.model_copy(update={'pid': 2 ** 22 - 1})).name)"
+            )
+            hidden = (
+                'mount -t proc -o hidepid=2,gid=54321 proc /proc && exec setpriv --bounding-set -sys_ptrace,-kill "$@"'
+            )
+            told = subprocess.run(
+                ["unshare", "--mount", "sh", "-c", hidden, "sh", sys.executable, "-c", asks],
+                capture_output=True, text=True, check=True,
+            )  # fmt: skip
+            assert told.stdout.split() == ["CANNOT_TELL", "NO"]
+        finally:
+            other.kill()

@@ -47,7 +47,7 @@ def plan(journal: SqliteJournal, tmp_path: Path) -> Plan:
 
 def asked(journal: SqliteJournal, plan: Plan, *, ended: bool) -> None:
     """An execution has asked for the link and never learnt what came of it."""
-    group = Group(journal, plan.group)
+    group = Group(journal, plan.group, "e1")
     held = Execution(id="e1", who="ann", plan=plan.digest, mode=plan.mode, target=plan.target, since=0.0)
     assert not isinstance(group.claim(plan, held, holder_is_gone=False), str)
     (step,) = plan.of_kind("switch")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
 from orchestrator.domain import barrier
 from orchestrator.domain.admission import refusal
-from orchestrator.domain.commands import Approve, Attest
-from orchestrator.domain.rehearsal.driving import driven, folded
+from orchestrator.domain.commands import Approve, Attest, Pause, Resume
+from orchestrator.domain.rehearsal.driving import driven, folded, step_of
+from orchestrator.domain.rehearsal.model import passed, powered
 from orchestrator.domain.rehearsal.values import Broken, Rehearsal
 from orchestrator.domain.state import End, Human, Issued, Looked, Status
 from orchestrator.domain.world import Reading, Role, Strength
@@ -130,8 +133,63 @@ def test_the_next_method_is_tried_where_the_first_is_contradicted_and_all_is_rea
     assert last.state.finish
     assert last.state.finish.end is End.SUCCEEDED
     looks = [event.step for event in last.events if isinstance(event, Looked)]
-    assert looks.count("ledger.measure") == looks.count("stock.measure") == 2, "the time of the fence is another one"
+    assert looks.count("ledger.measure") == looks.count("stock.measure") == 3, (
+        "the gate took its time, and the time of the fence is another one"
+    )
     assert looks.count("ledger.recheck") == 2
+
+
+def powered_on_by_hand(now: Rehearsal) -> Rehearsal:
+    """Somebody has powered the fenced machine on again: its server is the primary that it was, and feeds no standby."""
+    assert now.world.power["db", "left"] == "off"
+    alive = powered(
+        replace(now.world, cut=frozenset(), autostart=True, severed=frozenset({"db"})), ("db", "left"), "on"
+    )
+    assert alive.writable("db") == {"left"}
+    return now._replace(world=alive)
+
+
+def waiting_for_more_loss() -> Rehearsal:
+    """It is fenced, was looked at, and more would be lost than was accepted."""
+    claimed = next(n for n in states_on_the_way(fresh("demo forced, strict")) if n.state.claimed)
+    behind = claimed._replace(world=passed(replace(claimed.world, severed=frozenset({"db"})), 600.0))
+    now = next(n for n in states_on_the_way(behind) if n.state.waiting and n.state.waiting.loss)
+    assert now.state.steps["db.recheck"].status is Status.DONE
+    return powered_on_by_hand(now)
+
+
+def paused_before_the_promotion() -> Rehearsal:
+    """It was paused while the old primary was looked at, for the last time before the promotion."""
+    scenario = fresh("demo forced, source healthy")
+    now = next(n for n in states_on_the_way(scenario) if any(step_of(f) == "db.recheck" for f in n.flights))
+    now = driven(folded(now, Human(command=Pause(by="bob"), at=now.world.clock)))
+    now = next(n for n in states_on_the_way(now) if n.state.steps["db.recheck"].status is Status.DONE)
+    assert now.state.steps["db.measure"].status is Status.DONE
+    assert now.state.steps["db.promote"].status is Status.PENDING
+    return powered_on_by_hand(now)
+
+
+@pytest.mark.parametrize("given", [waiting_for_more_loss, paused_before_the_promotion])
+def test_after_a_human_has_taken_their_time_the_old_primary_is_looked_at_anew(given: Callable[[], Rehearsal]) -> None:
+    """I2: what was read before they were asked says nothing of now."""
+    now = given()
+    command = more(now) if now.state.waiting else Resume(by="bob")
+    now = driven(folded(now, Human(command=command, at=now.world.clock)))
+    assert attempts(now, "db.promote") == [], "it is looked at first"
+    told = next(n for n in states_on_the_way(now) if n.state.steps["db.fence"].status is not Status.DONE)
+    assert "it answers as a primary" in told.state.steps["db.fence"].said
+    assert attempts(told, "db.promote") == []
+
+
+@pytest.mark.parametrize("given", [waiting_for_more_loss, paused_before_the_promotion])
+def test_control_without_the_second_look_the_service_splits(
+    given: Callable[[], Rehearsal], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = given()
+    monkeypatch.setattr(importlib.import_module("orchestrator.domain.engine.fold"), "_looked_anew", lambda _, s: s)
+    command = more(now) if now.state.waiting else Resume(by="bob")
+    with pytest.raises(Broken, match=r"I2|I1"):
+        ended(driven(folded(now, Human(command=command, at=now.world.clock))))
 
 
 def test_what_cannot_be_read_is_no_evidence_either_way() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.domain import ledger
+from orchestrator.domain import ledger, settling
 from orchestrator.domain.ledger import GroupRecord
 from orchestrator.domain.outcome import Failed, Outcome, Refused, Unknown
 from orchestrator.domain.plan import Want
@@ -90,7 +90,7 @@ class TestDoubts:
     def test_a_word_settles_what_nothing_else_could_ever_tell(self) -> None:
         pull = want(Holder(site="b"), None, "address", "address")
         before = entered(entered(record(), request(1, pull)), request(2))
-        after = ledger.settle_by_hand(before.model_copy(update={"execution": None}), "address", None)
+        after = settling.settle_by_hand(before.model_copy(update={"execution": None}), "address", None)
         assert isinstance(after, GroupRecord)
         assert after.doubts == (request(2),)
         assert after.issued == before.issued, "what was sent is still to be undone"
@@ -107,7 +107,7 @@ class TestDoubts:
     ) -> None:
         before = entered(record(), request(1, wanted))
         left = before if held else before.model_copy(update={"execution": None})
-        found = ledger.settle_by_hand(left, resource, late)
+        found = settling.settle_by_hand(left, resource, late)
         assert isinstance(found, str)
         assert why in found
 

@@ -44,6 +44,23 @@ class TestExecutions:
     def test_opening_again_what_one_holds_changes_nothing(self) -> None:
         assert ledger.open_execution(record(), execution()) == record()
 
+    def test_a_group_is_let_go_by_who_holds_it_and_once(self) -> None:
+        held = entered(record(), request())
+        closed = ledger.let_go(held, MOVE, "e1", EPOCH, clean=True)
+        assert closed == ledger.close_execution(held, MOVE, EPOCH, clean=True)
+        assert isinstance(closed, GroupRecord)
+        assert ledger.let_go(closed, MOVE, "e1", EPOCH, clean=True) is closed, "its answer was lost, and it asks again"
+        assert "taken over, or reset" in str(ledger.let_go(held, MOVE, "e2", EPOCH, clean=True))
+        assert "epoch 2 of shop is over" in str(ledger.let_go(held, MOVE, "e1", EPOCH - 1, clean=True))
+
+    def test_a_claim_that_was_never_heard_is_let_go_and_what_others_left_stays(self) -> None:
+        """Nothing was changed in its name, so nothing is settled by its end."""
+        left = record(issued=(request(),), before={MACHINE: ON})
+        closed = ledger.let_go(left, MOVE, "e1", None, clean=True)
+        assert closed == left.model_copy(update={"execution": None})
+        other = record(execution=execution("e2"))
+        assert ledger.let_go(other, MOVE, "e1", None, clean=True) is other, "it was not made, or was taken over"
+
     @pytest.mark.parametrize(("clean", "left"), [(True, 0), (False, 1)])
     def test_doubts_outlive_every_end_and_the_undo_list_an_unclean_one(self, clean: bool, left: int) -> None:
         closed = ledger.close_execution(entered(record(), request()), MOVE, EPOCH, clean)

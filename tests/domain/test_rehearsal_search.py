@@ -81,7 +81,7 @@ def explored(room: int, monkeypatch: pytest.MonkeyPatch) -> tuple[Covered, int]:
 def test_with_little_room_the_same_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     (much, never), (little, often) = explored(10**9, monkeypatch), explored(200, monkeypatch)
     assert little == much
-    assert never == 0
+    assert never == 1, "at the end only"
     assert often > 10, "it did forget"
 
 

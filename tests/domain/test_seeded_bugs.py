@@ -31,6 +31,7 @@ from tests.domain.test_engine import (
     FORCED,
     PLANNED,
     REBUILD,
+    STRICT,
     UNFENCE,
     Scenario,
     dead,
@@ -44,6 +45,11 @@ ABORT = ("abort",)
 
 def bare() -> Runbook:
     return runbooks.runbook(runbooks.BARE)
+
+
+def gated() -> Runbook:
+    """Only bob and carol may approve the move."""
+    return runbooks.runbook(runbooks.BARE + "gates:\n  - {before: fence, approvers: [bob, carol], timeout: 2m}\n")
 
 
 def just_started(world: World) -> World:
@@ -65,6 +71,7 @@ SMALL = (
     _small("machine, unfenced", runbooks.MACHINE, FORCED, UNFENCE),
     _small("machine, there and back", runbooks.MACHINE, FORCED, REBUILD, BACK),
     Scenario("bare, just started and cut off", bare, (FORCED,), just_started, ABORT, frozenset()),
+    Scenario("gated, cut off", gated, (STRICT,), partitioned, ("accept", "accept"), frozenset()),
     Scenario("demo planned, aborted", runbooks.demo, (PLANNED, FORCED), healthy, ABORT, frozenset()),
     Scenario("demo back again", runbooks.demo, (FORCED, REBUILD, BACK), dead, ("retry", "abort"), frozenset()),
 )
@@ -93,6 +100,7 @@ FOUND: list[tuple[Sabotage, str, int]] = [
     (in_the_engine.no_loss_is_told, "demo forced, source cut off", 0),
     (in_the_engine.every_end_says_protected, FORCED_ALIVE, 0),
     (in_what_people_say.an_approval_that_nobody_gave_in_time_counts_as_given, "shop forced, source healthy", 1),
+    (in_what_people_say.anybody_may_accept_more_loss, "gated, cut off", 1),
     (in_plans.a_fence_needs_no_latch, FORCED_ALIVE, 1),
     (in_the_engine.the_loss_of_one_database_is_told_for_all, "pair forced, source healthy", 1),
     (in_the_engine.the_fence_of_what_was_replaced_is_proposed_to_be_lifted, "bare, forced twice", 1),

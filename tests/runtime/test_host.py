@@ -140,6 +140,14 @@ def test_a_wrong_user_or_key(remote: Host) -> None:
         Host(remote.ssh.replace("root@", "games@")).run(["true"], timeout=5)
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_command_that_a_signal_has_ended_may_have_asked_for_its_effect(remote: Host, number: signal.Signals) -> None:
+    for host in (remote, Host()):
+        with pytest.raises(Doubtful, match="sh was ended by a signal; whether it took effect is not known"):
+            host.run(["sh", "-c", f"kill -{number.value} $$"], timeout=5)
+        assert host.run(["sh", "-c", "exit 12"], timeout=5).code == 12
+
+
 def test_another_host_key_is_another_machine(remote: Host, sshd: Sshd) -> None:
     sshd.trust((sshd.folder / "client.pub").read_text())
     try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Protocol
@@ -109,6 +109,8 @@ class Driver:
             self._drive()
         finally:
             self._stop.set()  # what was not sent yet is not sent any more
+        if not self.state.claimed:
+            wait(self._running)  # a claim under way may yet stand in the journal, and is released then
         epoch = self.state.record.epoch if self.state.claimed else None
         return self.actor.closed(self.kept.as_record(self.state.finish), epoch)
 

@@ -44,8 +44,19 @@ def alive(process: Process) -> Alive:
     try:
         state, started = _stat(process.pid)
     except OSError:
-        return Alive.NO
+        return _unseen(process.pid)
     return Alive.YES if started == process.started and state not in "ZX" else Alive.NO
+
+
+def _unseen(pid: int) -> Alive:
+    """Of a process that /proc does not show: it may be hidden there, as another user's (proc(5), `hidepid`)."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return Alive.NO
+    except OSError:
+        pass
+    return Alive.CANNOT_TELL
 
 
 def _where() -> str:

@@ -28,9 +28,10 @@ from orchestrator.domain.catalog import DnsPlace
 from orchestrator.domain.component_types import TYPES
 from orchestrator.domain.durations import show
 from orchestrator.domain.errors import JournalUnavailable, NotFoundLocally, TideoverError
-from orchestrator.domain.ledger import GroupRecord, Request, beyond_a_word
+from orchestrator.domain.ledger import GroupRecord, Request
 from orchestrator.domain.plan import NO_JOURNAL, start_command
 from orchestrator.domain.runbook import Runbook
+from orchestrator.domain.settling import beyond_a_word
 from orchestrator.domain.world import Holder, Reading, Records
 from orchestrator.ports import Journal
 from orchestrator.runtime.adapters import Adapters

@@ -8,7 +8,7 @@ from orchestrator.domain import ledger
 from orchestrator.domain.barrier import closed, contradicted, fenced_at, no_return
 from orchestrator.domain.checks import current_loss, judge
 from orchestrator.domain.engine import undoing
-from orchestrator.domain.engine.steps import moved, next_try, ready, running, satisfied, startable, stuck
+from orchestrator.domain.engine.steps import looked_anew, moved, next_try, ready, running, satisfied, startable, stuck
 from orchestrator.domain.ledger import close_execution
 from orchestrator.domain.plan import Plan, Step, start_command
 from orchestrator.domain.state import End, ExecutionState, Finish, Status, Waiting
@@ -76,10 +76,8 @@ def _contradicted(plan: Plan, state: ExecutionState) -> ExecutionState:
     steps = dict(state.steps)
     for fence, why in void.items():
         steps[fence] = moved(steps[fence], "void", said=f"its evidence is void: {why}", evidence=None)
-    for look in plan.of_kind("measure", "recheck"):
-        steps[look.id] = moved(steps[look.id], "again", tries=0, evidence=None)
     vouched = {step: said for step, said in state.attestations.items() if step not in void}
-    return state.model_copy(update={"steps": steps, "attestations": vouched})
+    return state.model_copy(update={"steps": looked_anew(plan, steps), "attestations": vouched})
 
 
 def _automatic(plan: Plan, state: ExecutionState) -> ExecutionState:

@@ -6,12 +6,12 @@ from orchestrator.domain import barrier, ledger
 from orchestrator.domain.checks import current_loss, promoted_before
 from orchestrator.domain.commands import Abort, Approve, Attest, Escalate, Pause, Resume, Retry, Skip, enough, person
 from orchestrator.domain.engine.advance import advance, finished, superseded
-from orchestrator.domain.engine.steps import awaiting, event_of, moved, undone_again
+from orchestrator.domain.engine.steps import awaiting, event_of, looked_anew, moved, stuck, undone_again
 from orchestrator.domain.engine.undoing import before_of
 from orchestrator.domain.ledger import Execution, GroupRecord, Request
 from orchestrator.domain.loss import NOTHING_LOST
 from orchestrator.domain.outcome import Done, Refused, Unknown
-from orchestrator.domain.plan import Plan, Step
+from orchestrator.domain.plan import VETOES, Plan, Step
 from orchestrator.domain.state import (
     Checked,
     Claimed,
@@ -213,6 +213,24 @@ def _undone_resource(state: ExecutionState, event: Ended) -> str:
 
 def _human(plan: Plan, state: ExecutionState, event: Human) -> ExecutionState:
     """What was said takes effect. Whether it may be said is decided in `admission`."""
+    state = _said(plan, state, event)
+    goes_on = isinstance(event.command, Approve | Resume | Retry | Skip | Attest)
+    return _looked_anew(plan, state) if goes_on else state
+
+
+def _looked_anew(plan: Plan, state: ExecutionState) -> ExecutionState:
+    """A human has taken their time: before a promotion that is still to come, what may veto it is read once more (I2).
+
+    A look that has failed waits for a word about itself.
+    """
+    promoted = (Status.RUNNING, Status.DONE)
+    to_come = any(state.steps[step.id].status not in promoted for step in plan.of_kind("promote"))
+    if not to_come or any(stuck(state.steps[step.id]) for step in plan.of_kind(*VETOES)):
+        return state
+    return state.model_copy(update={"steps": looked_anew(plan, state.steps)})
+
+
+def _said(plan: Plan, state: ExecutionState, event: Human) -> ExecutionState:
     match event.command:
         case Approve() as approve:
             return _approved(plan, state, approve, event.at)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from orchestrator.domain.barrier import closed
 from orchestrator.domain.ledger import promotion_issued
 from orchestrator.domain.outcome import Done, Failed, Outcome, Unknown
-from orchestrator.domain.plan import SAFETY, Kind, Plan, Step
+from orchestrator.domain.plan import SAFETY, VETOES, Kind, Plan, Step
 from orchestrator.domain.state import ExecutionState, Status, StepRecord
 
 TABLE: dict[tuple[Status, str], tuple[Status, str]] = {
@@ -100,8 +102,16 @@ def ready(plan: Plan, state: ExecutionState) -> tuple[Step, ...]:
 
 
 def awaiting(plan: Plan, state: ExecutionState) -> Step | None:
-    """The approval that is waited for now."""
+    """The approval that is waited for now: where more loss is to be accepted, the first one, given anew."""
+    if state.waiting and state.waiting.loss:
+        return plan.step("approve")
     return next((step for step in ready(plan, state) if step.kind == "approve"), None)
+
+
+def looked_anew(plan: Plan, steps: Mapping[str, StepRecord]) -> dict[str, StepRecord]:
+    """The steps with every look repeated that may veto a promotion: what it has read is worth nothing by now (I2)."""
+    anew = {step.id: moved(steps[step.id], "again", tries=0, evidence=None) for step in plan.of_kind(*VETOES)}
+    return {**steps, **anew}
 
 
 def startable(plan: Plan, state: ExecutionState) -> tuple[Step, ...]:

@@ -38,15 +38,17 @@ def approval(mission: Mission, state: ExecutionState) -> Approve | None:
     """The approval that would be admitted now, by one of those who may."""
     if state.waiting:
         return None
-    approvers = [by for names in mission.demands.approvals.values() for by in names]
-    strangers = ("eve",) if approvers else ()
-    for by, plan, loss in product(
-        (*strangers, "ann", *approvers), (ANOTHER_PLAN, mission.hash), (mission.max_loss, None)
-    ):
+    for by, plan, loss in product(_people(mission), (ANOTHER_PLAN, mission.hash), (mission.max_loss, None)):
         approve = Approve(by=by, to=mission.plan.target, plan=plan, max_loss=loss)
         if refusal(mission.plan, state, approve) is None:
             return approve
     return None
+
+
+def _people(mission: Mission) -> tuple[str, ...]:
+    """Who tries to approve, in turn: where the runbook names approvers, a stranger first."""
+    approvers = [by for names in mission.demands.approvals.values() for by in names]
+    return (*(("eve",) if approvers else ()), "ann", *approvers)
 
 
 def reacted(now: Rehearsal) -> Rehearsal:
@@ -63,7 +65,8 @@ def reacted(now: Rehearsal) -> Rehearsal:
         case "abort":
             return said(now, Abort(by="ann"))
         case "accept":
-            return said(now, Approve(by="ann", to=now.plan.target, plan=now.mission.hash, max_loss="1h"))
+            to, plan = now.plan.target, now.mission.hash
+            return said(now, *(Approve(by=by, to=to, plan=plan, max_loss="1h") for by in _people(now.mission)))
         case "attest":
             return _attested(now)
     raise AssertionError(name)

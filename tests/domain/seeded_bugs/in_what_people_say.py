@@ -9,6 +9,7 @@ import pytest
 
 from orchestrator.domain import admission
 from orchestrator.domain.commands import Approve
+from orchestrator.domain.engine import steps
 from tests.domain import runbooks
 from tests.domain.seeded_bugs import everywhere
 
@@ -34,6 +35,16 @@ def an_approval_that_nobody_gave_in_time_counts_as_given(patch: pytest.MonkeyPat
 
 def anybody_may_approve(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(admission, "person", lambda _: "somebody")
+
+
+def anybody_may_accept_more_loss(patch: pytest.MonkeyPatch) -> None:
+    """Approvers are asked before the first change, and whoever is there when more would be lost than was approved."""
+
+    def awaiting(plan: Any, state: Any) -> Any:
+        asked = steps.awaiting(plan, state)
+        return asked.model_copy(update={"gate": None}) if asked and state.waiting else asked
+
+    patch.setattr(admission, "awaiting", awaiting)
 
 
 def an_approval_counts_for_any_plan(patch: pytest.MonkeyPatch) -> None:
