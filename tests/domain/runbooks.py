@@ -117,6 +117,14 @@ components:
 """A writer whose fence needs two authorities; the first two of its three methods are doors to one device."""
 
 
+STRONG_MACHINE = MACHINE.replace("runbook: machine", "runbook: strong-machine").replace(
+    "    type: vm\n", "    type: vm\n    fencing: F3\n"
+)
+for _plug in (3, 4):
+    STRONG_MACHINE = STRONG_MACHINE.replace(_fence(_plug, "fence_ipmilan"), _doors(_plug))
+"""A machine that acts, and whose fence needs two authorities."""
+
+
 def demo() -> Runbook:
     """The demo's own runbook."""
     return read(FOLDER / "demo.yaml", catalog()).valid()

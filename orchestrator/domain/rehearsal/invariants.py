@@ -13,7 +13,7 @@ from orchestrator.domain.rehearsal.attempts import may_come, own, promotions_to_
 from orchestrator.domain.rehearsal.model import World
 from orchestrator.domain.rehearsal.values import Broken, Counted, Mission, Overwritten, Promotion, Rehearsal, Try
 from orchestrator.domain.state import ExecutionState, Human, Status
-from orchestrator.domain.world import ON, PRIMARY, Holder, Power, Records, Strength
+from orchestrator.domain.world import ON, PRIMARY, Evidence, Holder, Power, Records, Strength
 
 
 def judge(now: Rehearsal) -> None:
@@ -102,9 +102,19 @@ def _request(now: Rehearsal, sent: Try) -> None:
         if not served:
             raise Broken(f"I10: {want} is sent while nobody serves at {now.plan.target}")
     if want.activates and now.plan.mode == "reprotect" and own(now, sent):
-        isolated = [step for step in now.plan.of_kind("isolate") if step.component == want.component]
-        if any(now.state.steps[step.id].status is not Status.DONE for step in isolated):
+        _isolated(now, want)
+
+
+def _isolated(now: Rehearsal, want: Want) -> None:
+    """I9: what was replaced comes back only when it is proven that it cannot accept writes."""
+    for step in now.plan.of_kind("isolate"):
+        if step.component != want.component:
+            continue
+        record = now.state.steps[step.id]
+        if record.status is not Status.DONE or not record.evidence:
             raise Broken(f"I9: {want} is sent before it is isolated")
+        if not _strong(now, record.evidence, Strength.F2):
+            raise Broken(f"I9: {want} is sent with weak evidence that it is isolated")
 
 
 def _given_back(now: Rehearsal, sent: Try) -> None:
@@ -154,13 +164,22 @@ def _proven(now: Rehearsal, component: str, needed: Strength, want: Want) -> Non
     if evidence is None:
         raise Broken(f"I2: {want} is sent without evidence that {component} at {now.plan.source} is cut off")
     enough = needed if isinstance(evidence.state, Power) else Strength.F2
-    strong = evidence.strength >= enough and evidence.reading.latched
-    if enough is Strength.F3:
-        by = {now.plan.resources[read.resource].controller for read in (evidence, *evidence.beside)} - {""}
-        strong = strong and len(by) > 1
-    people = {by.strip().casefold() for by in evidence.attested_by}
-    if not strong and len(people) < 2:
+    if not _strong(now, evidence, enough):
         raise Broken(f"I2: {want} is sent with weak evidence that {component} at {now.plan.source} is cut off")
+
+
+def _strong(now: Rehearsal, evidence: Evidence, needed: Strength) -> bool:
+    """True where two people vouch for it, or as many controllers as are needed have read it themselves, latched, after
+    they were asked; what the engine makes of their strength does not count."""
+    if len({by.strip().casefold() for by in evidence.attested_by}) > 1:
+        return True
+    read = [
+        each for each in (evidence, *evidence.beside)
+        if each.requested_at is not None and each.reading.authoritative and each.reading.latched
+    ]  # fmt: skip
+    if needed < Strength.F3:
+        return evidence in read
+    return len({now.plan.resources[each.resource].controller for each in read} - {""}) > 1
 
 
 def _start_is_due(now: Rehearsal, sent: Try) -> None:
@@ -168,6 +187,8 @@ def _start_is_due(now: Rehearsal, sent: Try) -> None:
     want, source = sent.order.want, sent.mission.plan.source
     if want.component in sent.mission.demands.proof and not _cut_off(now.world, want.component, source):
         raise Broken(f"I2: {want} is sent while {want.component} at {source} is not cut off")
+    if own(now, sent) and want.component in sent.mission.demands.proof:
+        _proven(now, want.component, sent.mission.demands.proof[want.component], want)
 
 
 def _cut_off(world: World, component: str, site: str) -> bool:

@@ -180,8 +180,11 @@ def _strays(now: Rehearsal, touched: Touched, when: str = "") -> Iterator[Move]:
 
 
 def _to_touch(stray: Try) -> Touched:
-    """What any of the stray's calls up to its request depends on: each is only on the way to the next."""
-    return changed_by(stray) if stray.place == "request" else changed_by(stray) | JOURNAL
+    """What any of the stray's calls up to its request depends on: each is only on the way to the next.
+
+    What has been let through may be heard by the journal before the next claim: for that it has to be made before.
+    """
+    return changed_by(stray) | (CLAIM if stray.place == "request" else JOURNAL)
 
 
 def _idle(now: Rehearsal, stray: Try) -> bool:

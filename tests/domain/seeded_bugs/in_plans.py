@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from orchestrator.domain.engine import actions
-from orchestrator.domain.plan import Plan
+from orchestrator.domain.plan import Kind, Plan
 from orchestrator.domain.state import IsReadable, IsState
 from orchestrator.domain.world import Strength
 from tests.domain import runbooks
@@ -49,14 +49,23 @@ def a_switchover_does_not_wait_for_the_standby(patch: pytest.MonkeyPatch) -> Non
     patch.setattr(actions, "_condition", lambda _, step: IsState(want=step.wants[0]) if step.wants else IsReadable())
 
 
-def _weaker(plan: Plan, **weaker: object) -> Plan:
-    steps = (s.model_copy(update=weaker) if s.kind in ("fence", "stop") else s for s in plan.steps)
+def _weaker(plan: Plan, *kinds: Kind, **weaker: object) -> Plan:
+    steps = (s.model_copy(update=weaker) if s.kind in (kinds or ("fence", "stop")) else s for s in plan.steps)
     return plan.model_copy(update={"steps": tuple(steps)})
 
 
 def a_fence_needs_less_than_the_runbook_says(patch: pytest.MonkeyPatch) -> None:
     """F2 is taken for F3."""
     _every_plan(patch, lambda plan: _weaker(plan, needs_strength=Strength.F2))
+
+
+def a_machine_is_stopped_with_less_than_it_is_fenced_with(patch: pytest.MonkeyPatch) -> None:
+    """In a planned move one controller's word is enough, whatever the runbook says."""
+    _every_plan(patch, lambda plan: _weaker(plan, "stop", needs_strength=Strength.F2))
+
+
+def an_isolation_needs_no_proof(patch: pytest.MonkeyPatch) -> None:
+    _every_plan(patch, lambda plan: _weaker(plan, "isolate", needs_strength=Strength.F0, needs_latch=False))
 
 
 def a_fence_needs_no_latch(patch: pytest.MonkeyPatch) -> None:

@@ -12,9 +12,10 @@ from orchestrator.domain import admission, barrier, checks
 from orchestrator.domain.engine import actions, advance, steps
 from orchestrator.domain.loss import NOTHING_LOST
 from orchestrator.domain.outcome import Failed, Outcome, Unknown
-from orchestrator.domain.plan import Plan
+from orchestrator.domain.plan import Plan, Step
 from orchestrator.domain.rehearsal import driving, endings
 from orchestrator.domain.state import Check, Claim, Claimed, Status
+from orchestrator.domain.world import Evidence, Strength, share_no_controller
 from tests.domain.seeded_bugs import everywhere, nothing
 
 fold = importlib.import_module("orchestrator.domain.engine.fold")  # the package's `fold` is the function
@@ -41,6 +42,25 @@ def unlatched_will_do(patch: pytest.MonkeyPatch) -> None:
 def two_doors_of_one_device_are_two(patch: pytest.MonkeyPatch) -> None:
     """F3 by two methods that one controller carries out."""
     patch.setattr(barrier, "share_no_controller", lambda controllers: len(list(controllers)) > 1)
+
+
+def what_is_not_latched_counts_for_a_strong_fence(patch: pytest.MonkeyPatch) -> None:
+    """F3 by what two controllers have read, however they have read it."""
+    real = barrier.joined
+
+    def joined(plan: Plan, step: Step, earlier: Evidence | None, new: Evidence) -> Evidence:
+        found = real(plan, step, earlier, new)
+        of_all = [*(earlier.beside if earlier else ()), *([earlier] if earlier else ()), new]
+        if not share_no_controller(plan.resources[each.resource].controller for each in of_all):
+            return found
+        return found.model_copy(update={"beside": tuple(of_all[:-1]), "strength": Strength.F3})
+
+    patch.setattr(barrier, "joined", joined)
+
+
+def an_unfence_looks_only_once(patch: pytest.MonkeyPatch) -> None:
+    """By its checks, and not again when it has claimed the group: a worker that was lost may have promoted since."""
+    patch.setattr(barrier, "unfenced", lambda _: ())
 
 
 def unknown_counts_as_done(patch: pytest.MonkeyPatch) -> None:
