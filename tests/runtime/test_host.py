@@ -140,7 +140,7 @@ def test_a_wrong_user_or_key(remote: Host) -> None:
         Host(remote.ssh.replace("root@", "games@")).run(["true"], timeout=5)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
 def test_a_command_that_a_signal_has_ended_may_have_asked_for_its_effect(remote: Host, number: signal.Signals) -> None:
     for host in (remote, Host()):
         with pytest.raises(Doubtful, match="sh was ended by a signal; whether it took effect is not known"):
