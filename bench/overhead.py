@@ -20,6 +20,7 @@ from temporalio import activity, workflow
 from temporalio.client import Client
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
+from orchestrator.app.holders import Holders
 from orchestrator.app.temporal_binary import find_binary
 from orchestrator.app.temporal_server import ServerOptions, start_embedded
 from orchestrator.domain.catalog import Catalog, NoSettings, ResourceType
@@ -123,14 +124,11 @@ async def main(directory: Path) -> None:
     journal = SqliteJournal.create(directory / "journal.db")
     adapters = Adapters(Catalog((kind,)), ProfileCredentials(None))
 
-    async def gone(_: str) -> bool:
-        return True
-
     binary = find_binary(lambda line: print(line, file=sys.stderr))
     async with AsyncExitStack() as stack:
         options = ServerOptions(search_attributes=search_attributes.ALL)
         server = await stack.enter_async_context(start_embedded(binary, options))
-        activities = Activities(Actor(Nowhere(), adapters, journal), gone)
+        activities = Activities(Actor(Nowhere(), adapters, journal), Holders(activity.client, journal))
         client = await Client.connect(server.address, plugins=[TideoverPlugin(activities)])
         plain = await Client.connect(server.address)
         await stack.enter_async_context(Worker(client, task_queue=TASK_QUEUE))

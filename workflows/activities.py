@@ -7,11 +7,13 @@ import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from temporalio import activity
 
 from orchestrator.domain.errors import TideoverError
+from orchestrator.domain.holder import Alive, gone, held
+from orchestrator.domain.ledger import Execution
 from orchestrator.domain.plan import CHANGES, Kind
 from orchestrator.domain.state import Perform
 from orchestrator.runtime.actor import Actor, Mandate
@@ -45,12 +47,22 @@ few adapters that hang would hold up every fence and claim behind them."""
 LOOKS: tuple[Kind, ...] = ("measure", "catch_up", "recheck", "verify", "release")
 
 
+class Holders(Protocol):
+    """Who holds groups."""
+
+    async def home(self) -> str:
+        """The ID of the namespace that this worker's executions run in."""
+
+    async def alive(self, execution: Execution) -> Alive:
+        """Whether the execution runs."""
+
+
 @dataclass(frozen=True)
 class Activities:
-    """All activities of a worker. `is_gone` tells of an execution's ID whether it surely runs no more."""
+    """All activities of a worker."""
 
     actor: Actor
-    is_gone: Callable[[str], Awaitable[bool]]
+    holders: Holders
 
     def all(self) -> list[Callable[..., Any]]:
         """Every activity, for the worker."""
@@ -64,6 +76,11 @@ class Activities:
             plan, record = await in_thread(lambda _: self.actor.planned(request.runbook, request.to, request.mode))
         except TideoverError as error:
             raise refused(str(error)) from None
+        holder = record.execution
+        if holder and not gone(holder, alive := await self.holders.alive(holder), request.word):
+            why = held(plan.group, holder, alive)
+            await in_thread(lambda _: self.actor.refused(plan, request.who, why))
+            raise refused(why)
         return Planned(plan=plan, record=record)
 
     @activity.defn(name="check")
@@ -75,11 +92,12 @@ class Activities:
     @activity.defn(name="claim")
     async def claim(self, request: ClaimRequest) -> ClaimReply:
         """The group claimed for this execution, or the holder's name."""
-        plan, execution = request.plan, request.execution
+        plan, execution = request.plan, request.execution.model_copy(update={"home": await self.holders.home()})
         group = Group(self.actor.journal, plan.group)
-        holder = (await in_thread(lambda _: group.record())).execution
-        gone = holder is not None and holder.id != execution.id and await self.is_gone(holder.id)
-        claimed = await in_thread(lambda _: self.actor.claimed(plan, execution, gone, request.asked_at, request.seen))
+        holder, lost = (await in_thread(lambda _: group.record())).execution, None
+        if holder and holder.id != execution.id:
+            lost = gone(holder, await self.holders.alive(holder), request.word)
+        claimed = await in_thread(lambda _: self.actor.claimed(plan, execution, lost, request.asked_at, request.seen))
         return ClaimReply(record=None, refused=claimed) if isinstance(claimed, str) else ClaimReply(record=claimed)
 
     @activity.defn(name="close")

@@ -31,7 +31,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows import details, performing
     from workflows import search_attributes as attributes
     from workflows.listening import ListeningWorkflow
-    from workflows.messages import PlanRequest, Result
+    from workflows.messages import PlanRequest, Result, StartRequest
 
 
 class ExecutionWorkflow(ListeningWorkflow):
@@ -46,6 +46,7 @@ class ExecutionWorkflow(ListeningWorkflow):
         self._tasks: set[asyncio.Task[None]] = set()
         self._claiming: set[asyncio.Task[None]] = set()
         self._runbook = ""
+        self._word = ""
 
     @property
     def group(self) -> str:
@@ -57,22 +58,24 @@ class ExecutionWorkflow(ListeningWorkflow):
         """The plan's hash in full; empty before it is made."""
         return self._execution.plan if self._execution else ""
 
-    async def _run(self, runbook: str, to: str, mode: PlanMode, reason: str, by: str) -> Result:
+    async def _run(self, request: StartRequest, to: str, mode: PlanMode) -> Result:
         """The execution from its plan to its end."""
-        self._runbook = runbook
+        self._runbook, self._word = request.runbook, request.word
         workflow.upsert_search_attributes(
             [
-                attributes.GROUP.value_set(runbook),
+                attributes.GROUP.value_set(request.runbook),
                 attributes.MODE.value_set(mode),
                 attributes.TARGET_SITE.value_set(to),
                 attributes.PHASE.value_set("PLANNING"),
             ]
         )
-        planned = await performing.planned(PlanRequest(runbook=runbook, to=to, mode=mode))
+        planned = await performing.planned(
+            PlanRequest(runbook=request.runbook, to=to, mode=mode, who=request.by, word=request.word)
+        )
         info = workflow.info()
         execution = Execution(
             id=f"{info.workflow_id}#{info.run_id}",
-            who=by,
+            who=request.by,
             plan=planned.plan.digest,
             mode=mode,
             target=to,
@@ -81,7 +84,7 @@ class ExecutionWorkflow(ListeningWorkflow):
         self._plan, self._execution = planned.plan, execution
         self._state = start(planned.plan, execution, planned.record)
         await self._drive(planned.plan)
-        return await self._close(planned.plan, execution, planned.record, reason)
+        return await self._close(planned.plan, execution, planned.record, request.reason)
 
     async def _drive(self, plan: Plan) -> None:
         while not self._now.finish:
@@ -139,7 +142,7 @@ class ExecutionWorkflow(ListeningWorkflow):
             case Perform():
                 return performing.performed(plan, action, execution)
             case Claim():
-                return performing.claimed(plan, self._now)
+                return performing.claimed(plan, self._now, self._word)
             case StartTimer():
                 return _fired(action)
 

@@ -20,7 +20,7 @@ class Failover(ExecutionWorkflow):
         """Check, wait for approval, fence or stop, promote, point clients there, verify."""
         if request is None:
             raise invalid_input(FailoverRequest, "the input is empty")
-        return await self._run(request.runbook, request.to, request.mode, request.reason, request.by)
+        return await self._run(request, request.to, request.mode)
 
 
 @workflow.defn
@@ -32,7 +32,7 @@ class Reprotect(ExecutionWorkflow):
         """Check, wait for approval, isolate, start, rebuild, release."""
         if request is None:
             raise invalid_input(SiteRequest, "the input is empty")
-        return await self._run(request.runbook, request.at, "reprotect", request.reason, request.by)
+        return await self._run(request, request.at, "reprotect")
 
 
 @workflow.defn
@@ -44,7 +44,7 @@ class Unfence(ExecutionWorkflow):
         """Check, wait for approval, power on."""
         if request is None:
             raise invalid_input(SiteRequest, "the input is empty")
-        return await self._run(request.runbook, request.at, "unfence", request.reason, request.by)
+        return await self._run(request, request.at, "unfence")
 
 
 ALL = (Failover, Reprotect, Unfence)

@@ -17,35 +17,48 @@ from orchestrator.domain.state import Condition, ExecutionState, Finish, ReadErr
 from orchestrator.domain.world import Reading, State
 
 
-class FailoverRequest(OperatorInput):
+class StartRequest(OperatorInput):
+    """What every execution is started with.
+
+    `holder_is_gone`: why the one who starts it is certain that the execution which holds the group runs no more.
+    """
+
+    runbook: str = Field(min_length=1)
+    reason: str = ""
+    by: By = "unknown"
+    holder_is_gone: str = ""
+
+    @property
+    def word(self) -> str:
+        """Who is certain that the holder runs no more, and why; empty where nobody says so."""
+        return self.holder_is_gone and f"{self.by}: {self.holder_is_gone}"
+
+
+class FailoverRequest(StartRequest):
     """Move a protection group to a site. What is typed into the UI's start form."""
 
     EXAMPLE: ClassVar[str] = '{"runbook": "shop", "to": "az-b", "mode": "forced", "reason": "INC-42", "by": "ann"}'
 
-    runbook: str = Field(min_length=1)
     to: str = Field(min_length=1)
     mode: Literal["planned", "forced"]
-    reason: str = ""
-    by: By = "unknown"
 
 
-class SiteRequest(OperatorInput):
+class SiteRequest(StartRequest):
     """Rebuild the standby at a site (`Reprotect`), or lift the fence there (`Unfence`)."""
 
     EXAMPLE: ClassVar[str] = '{"runbook": "shop", "at": "az-a", "reason": "INC-42", "by": "ann"}'
 
-    runbook: str = Field(min_length=1)
     at: str = Field(min_length=1)
-    reason: str = ""
-    by: By = "unknown"
 
 
 class PlanRequest(Frozen):
-    """Which plan to derive."""
+    """Which plan to derive, for whom. `word`: who is certain that the group's holder runs no more, and why."""
 
     runbook: str
     to: str
     mode: PlanMode
+    who: str = "unknown"
+    word: str = ""
 
 
 class Planned(Frozen):
@@ -113,12 +126,13 @@ class EffectReply(Frozen):
 
 class ClaimRequest(Frozen):
     """Claim the plan's group and what it changes. `asked_at`: when the checks looked at each resource; `seen`: the
-    group's epoch then."""
+    group's epoch then. `word`: who is certain that its holder runs no more, and why."""
 
     plan: Plan
     execution: Execution
     asked_at: dict[str, float]
     seen: int
+    word: str = ""
 
 
 class ClaimReply(Frozen):

@@ -131,9 +131,11 @@ async def performed(plan: Plan, order: Perform, execution: Execution) -> Ended:
     return Ended(attempt=order.attempt, outcome=reply.outcome, at=workflow.time())
 
 
-async def claimed(plan: Plan, state: ExecutionState) -> Claimed | ClaimRefused:
-    """Whether the group is ours."""
-    request = ClaimRequest(plan=plan, execution=state.execution, asked_at=state.asked_at, seen=state.record.epoch)
+async def claimed(plan: Plan, state: ExecutionState, word: str) -> Claimed | ClaimRefused:
+    """Whether the group is ours. `word`: who is certain that its holder runs no more, and why."""
+    request = ClaimRequest(
+        plan=plan, execution=state.execution, asked_at=state.asked_at, seen=state.record.epoch, word=word
+    )
     try:
         reply = await workflow.execute_activity(
             "claim", request, result_type=ClaimReply, start_to_close_timeout=timedelta(seconds=30),

@@ -12,7 +12,7 @@ from temporalio.client import Client, KeepAliveConfig
 from temporalio.envconfig import ClientConfig, ClientConnectConfig
 from temporalio.service import RPCError, RPCStatusCode
 
-from orchestrator.domain.errors import ServerUnavailable
+from orchestrator.domain.errors import NotFoundLocally, ServerUnavailable
 from workflows import search_attributes
 from workflows.plugin import TideoverPlugin
 
@@ -24,17 +24,26 @@ CONNECT_TIMEOUT = timedelta(seconds=5)
 
 async def connect(plugin: TideoverPlugin | None = None, address: str | None = None) -> Client:
     """A client of the server that envconfig names, or of our own at `address`. Raises ServerUnavailable naming it."""
-    config = ClientConnectConfig(target_host=address) if address else ClientConfig.load_client_connect_config()
+    config = ClientConnectConfig(target_host=address) if address else _configured()
     target = config.setdefault("target_host", "localhost:7233")
     try:
         return await Client.connect(
             **config, plugins=[plugin or TideoverPlugin()], keep_alive_config=KEEP_ALIVE,
             identity=f"tideover@{os.uname().nodename}",
         )  # fmt: skip
-    except (RuntimeError, RPCError) as error:
+    except (RuntimeError, ValueError, RPCError) as error:
         why = _plainly(error)
         way_out = "start one with `tideover worker --embedded`, or name it with TEMPORAL_ADDRESS or a profile"
         raise ServerUnavailable(f"no Temporal server answers at {target}: {why}; {way_out}") from error
+
+
+def _configured() -> ClientConnectConfig:
+    """What envconfig names. Raises NotFoundLocally where that cannot be read."""
+    try:
+        return ClientConfig.load_client_connect_config()
+    except RuntimeError as error:
+        where = "TEMPORAL_*, and the file of the `temporal` command"
+        raise NotFoundLocally(f"the connection to Temporal is not configured ({where}): {_plainly(error)}") from error
 
 
 def _plainly(error: Exception) -> str:

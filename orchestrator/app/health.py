@@ -14,16 +14,16 @@ from typing import Literal
 
 from orchestrator.app.break_glass.kept import driver_of, is_break_glass, is_driven
 from orchestrator.app.break_glass.opening import again
-from orchestrator.app.break_glass.process import Alive
 from orchestrator.app.connection import unknown_search_attributes
 from orchestrator.app.executions import Executions
-from orchestrator.app.holders import is_gone
+from orchestrator.app.holders import Holders
 from orchestrator.app.journals import open_journal, place_of
 from orchestrator.app.library import RunbookLibrary
 from orchestrator.app.runbook_text import read
 from orchestrator.app.settings import HERE, Settings
 from orchestrator.domain.catalog import Catalog
 from orchestrator.domain.errors import NotFoundLocally, TideoverError
+from orchestrator.domain.holder import Alive
 from orchestrator.domain.ledger import GroupRecord
 from orchestrator.domain.resolving import resolve
 from orchestrator.domain.runbook import Runbook
@@ -152,17 +152,22 @@ async def _held(executions: Executions, settings: Settings) -> list[Check]:
         groups = _held_groups(settings)
     except TideoverError:
         return []  # the journal's own check has told
-    checks = []
+    checks, holders = list[Check](), Holders(lambda: executions.client, open_journal(settings))
     for name, record in groups.items():
         if record.execution is None or is_break_glass(record.execution.id):
             continue  # `broken_glass` tells of those, also without Temporal
         link = executions.link_to(record.execution.id)
-        if await is_gone(executions.client, open_journal(settings), record.execution.id):
+        alive = await holders.alive(record.execution)
+        if alive is Alive.YES:
+            checks.append(Check("ok", name, f"{record.execution} runs: {link}"))
+        elif alive is Alive.NO:
             found = f"held by {record.execution}, which has ended without its end; {_left_to_do(record)}"
             way_out = f"`tideover status {name}`; the next execution takes the group over, with all of this; {link}"
             checks.append(Check("fail", name, found, way_out))
         else:
-            checks.append(Check("ok", name, f"{record.execution} runs: {link}"))
+            found = f"held by {record.execution}, which this Temporal does not know; {_left_to_do(record)}"
+            way_out = f"`tideover status {name}`; if you are certain that it is gone, start with --holder-is-gone 'why'"
+            checks.append(Check("fail", name, found, way_out))
     return checks
 
 

@@ -49,10 +49,11 @@ def make_journal(settings: Settings) -> bool:
     """The journal that the settings name stands; True where it was made now."""
     place = place_of(settings.journal)
     if isinstance(place, Path):
-        there = place.exists()
-        if not there:
-            SqliteJournal.create(place)
-        return not there
+        if place.exists():
+            SqliteJournal(place)
+            return False
+        SqliteJournal.create(place)
+        return True
     return EtcdJournal.create(_gateway(place, settings), place.prefix).made
 
 

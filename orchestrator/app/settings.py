@@ -32,6 +32,10 @@ def _folders(given: object) -> object:
     return json.loads(given) if given.startswith("[") else given.split(os.pathsep)
 
 
+def _path(given: object) -> object:
+    return str(given) if isinstance(given, Path) else given
+
+
 class _File(TomlConfigSettingsSource):
     """One of the files. A key that nothing reads is an error: a journal under a misspelt name would be another journal,
     and two of them exclude nothing (I6)."""
@@ -58,7 +62,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="TIDEOVER_", extra="ignore")
 
     runbooks: Annotated[list[Path], NoDecode, BeforeValidator(_folders)] = [Path("runbooks")]
-    journal: Annotated[str, BeforeValidator(str)] = ".tideover/journal.db"
+    journal: Annotated[str, BeforeValidator(_path)] = ".tideover/journal.db"
     journal_credentials: str = ""
     credentials: Path = Path("credentials.toml")
     reports: Path = Path("reports")
@@ -83,5 +87,6 @@ def load(**flags: Any) -> Settings:
     try:
         return Settings(**flags)
     except (ValidationError, ValueError) as error:
-        why = str(error).replace("\n", " ")
+        wrong = error.errors() if isinstance(error, ValidationError) else ()
+        why = "; ".join(f"{each['loc'][0]}: {each['msg']}" for each in wrong) or str(error).replace("\n", " ")
         raise NotFoundLocally(f"the settings cannot be read (TIDEOVER_*, {HERE}, {_users_file()}): {why}") from error

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
+from temporalio import activity
 from temporalio.client import Client
 from temporalio.worker import Worker
 
 from orchestrator.app.connection import connect, register_search_attributes
-from orchestrator.app.holders import is_gone
+from orchestrator.app.holders import Holders
 from orchestrator.app.journals import open_journal
 from orchestrator.app.library import RunbookLibrary
 from orchestrator.app.registry import catalog
@@ -51,14 +52,8 @@ async def build_worker(
     composition: Composition, address: str | None = None, task_queue: str = TASK_QUEUE
 ) -> tuple[Client, Worker]:
     """A worker that is ready to run, and its client. Raises ServerUnavailable."""
-    holder: list[Client] = []
-
-    async def gone(execution: str) -> bool:
-        return await is_gone(holder[0], composition.journal, execution)
-
-    activities = Activities(composition.actor, gone)
+    activities = Activities(composition.actor, Holders(activity.client, composition.journal))
     client = await connect(TideoverPlugin(activities), address)
-    holder.append(client)
     await register_search_attributes(client)
     worker = Worker(
         client,

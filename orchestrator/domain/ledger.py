@@ -39,7 +39,10 @@ class Request(Frozen):
 
 
 class Execution(Frozen):
-    """Who holds the group. `id` leads back to the driver: a Temporal workflow and run, or a break-glass process."""
+    """Who holds the group. `id` leads back to the driver: a Temporal workflow and run, or a break-glass process.
+
+    `home`: the ID of the Temporal namespace that it runs in, which no other has; empty where that is not known.
+    """
 
     id: str
     who: str
@@ -47,9 +50,17 @@ class Execution(Frozen):
     mode: PlanMode
     target: str
     since: float
+    home: str = ""
 
     def __str__(self) -> str:
         return f"{self.id}, {self.mode} to {self.target}, started by {self.who}"
+
+
+class Gone(Frozen):
+    """An execution that surely runs no more, by its ID, and how that is known."""
+
+    execution: str
+    why: str
 
 
 class GroupRecord(Frozen):
@@ -75,16 +86,16 @@ class GroupRecord(Frozen):
 
 
 def open_execution(
-    record: GroupRecord, execution: Execution, holder_is_gone: bool = False, seen: int | None = None
+    record: GroupRecord, execution: Execution, gone: Gone | None = None, seen: int | None = None
 ) -> GroupRecord | str:
     """The group claimed for `execution` under the next epoch, or why not (I6).
 
-    `holder_is_gone`: whoever holds the group was looked up and is closed, as after a Terminate. `seen`: the epoch of
-    the checks: what has claimed the group since may have changed everything.
+    `gone`: who held the group when it was looked up, and is closed, as after a Terminate. `seen`: the epoch of the
+    checks: what has claimed the group since may have changed everything.
     """
     if record.execution and record.execution.id == execution.id:
         return record
-    if record.execution and not holder_is_gone:
+    if record.execution and not (gone and gone.execution == record.execution.id):
         return f"{record.group} is held by {record.execution}: wait for it, or end it first"
     if seen is not None and record.epoch != seen:
         other = record.execution or "another execution"

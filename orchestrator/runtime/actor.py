@@ -9,7 +9,7 @@ from orchestrator.domain.audit import Checkpoint
 from orchestrator.domain.derivation import derive
 from orchestrator.domain.ensure import Goal
 from orchestrator.domain.errors import GuardRefused, ProviderError
-from orchestrator.domain.ledger import Execution, GroupRecord, lifts
+from orchestrator.domain.ledger import Execution, Gone, GroupRecord, lifts
 from orchestrator.domain.outcome import Failed, Outcome
 from orchestrator.domain.plan import Kind, Plan, PlanMode, ResourceSpec
 from orchestrator.domain.record import ExecutionRecord
@@ -61,14 +61,18 @@ class Actor:
         plan = derive(self.runbooks.runbook(runbook), self.adapters.catalog, to, mode, self.journal.id)
         return plan, Group(self.journal, plan.group).record()
 
+    def refused(self, plan: Plan, who: str, why: str) -> None:
+        """That the group was not given to `who` stands in the audit trail."""
+        Group(self.journal, plan.group).refused(plan, who, {"why": why})
+
     def checked(self, specs: Mapping[str, ResourceSpec]) -> tuple[dict[str, Reading], dict[str, ReadError]]:
         """A reading or an error of every resource."""
         return looking.check({name: self._opener(spec) for name, spec in specs.items()})
 
     def claimed(
-        self, plan: Plan, execution: Execution, gone: bool, asked_at: dict[str, float], seen: int
+        self, plan: Plan, execution: Execution, gone: Gone | None, asked_at: dict[str, float], seen: int
     ) -> GroupRecord | str:
-        """The group claimed for this execution, or why not. `gone`: its holder surely runs no more."""
+        """The group claimed for this execution, or why not. `gone`: who held it and surely runs no more."""
         return Group(self.journal, plan.group).claim(plan, execution, gone, asked_at, seen)
 
     def performed(self, spec: ResourceSpec, asked: Perform, mandate: Mandate, cancelled: Cancelled) -> Outcome:

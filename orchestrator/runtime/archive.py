@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 
+from pydantic import TypeAdapter
+
 from orchestrator.domain.errors import NotFoundLocally
 from orchestrator.domain.record import ExecutionRecord
 from orchestrator.ports import Journal
+from orchestrator.runtime.decoding import decoded
 
 _RECORDS, _LISTS = "record/", "records/"
+_IDS = TypeAdapter(list[str])
 
 
 def keep(journal: Journal, record: ExecutionRecord) -> str:
@@ -41,14 +45,14 @@ def find(journal: Journal, name: str) -> ExecutionRecord:
     if kept is None:
         known = ", ".join(names(journal)[-5:]) or "none yet"
         raise NotFoundLocally(f"there is no record {name!r}; the newest are: {known}")
-    return ExecutionRecord.model_validate_json(kept[0])
+    return decoded(ExecutionRecord.model_validate_json, key, kept[0])
 
 
 def _listed(journal: Journal, group: str) -> tuple[list[str], int]:
     """The IDs of the group's kept executions, oldest first, with the version of that list."""
     key = f"{_LISTS}{group}"
     found, version = journal.read(key).get(key, ("[]", 0))
-    return json.loads(found), version
+    return decoded(_IDS.validate_json, key, found), version
 
 
 def _key(group: str, number: int) -> str:

@@ -20,6 +20,7 @@ from orchestrator.domain.base import Frozen
 from orchestrator.domain.commands import OperatorInput
 from orchestrator.domain.errors import JournalUnavailable
 from orchestrator.ports import Journal
+from orchestrator.runtime.decoding import decoded
 
 _TRAIL = "audit"
 _HEAD = f"{_TRAIL}-head"
@@ -109,9 +110,9 @@ def append(journal: Journal, new: NewEntry) -> None:
 
 
 def entries(journal: Journal) -> Iterator[AuditEntry]:
-    """Every entry, oldest first."""
-    for _, (value, _) in sorted(journal.read(_PREFIX).items()):
-        yield AuditEntry.model_validate_json(value)
+    """Every entry, oldest first. Raises JournalUnavailable at one that was changed into none."""
+    for key, (value, _) in sorted(journal.read(_PREFIX).items()):
+        yield decoded(AuditEntry.model_validate_json, key, value, "`tideover audit verify` tells how far it is whole")
 
 
 def checkpoint(journal: Journal) -> Checkpoint:

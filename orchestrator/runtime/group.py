@@ -5,15 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 
-from pydantic import ValidationError
-
 from orchestrator.domain import exclusion, ledger, settling
-from orchestrator.domain.errors import GuardRefused, JournalUnavailable
-from orchestrator.domain.ledger import Attempt, Execution, GroupRecord, Request
+from orchestrator.domain.errors import GuardRefused
+from orchestrator.domain.ledger import Attempt, Execution, Gone, GroupRecord, Request
 from orchestrator.domain.outcome import Outcome
 from orchestrator.domain.plan import Plan
 from orchestrator.ports import Journal
 from orchestrator.runtime.audit import NewEntry, append, appended
+from orchestrator.runtime.decoding import decoded
 
 Change = Callable[[GroupRecord], GroupRecord | str]
 
@@ -38,30 +37,34 @@ class Group:
         self,
         plan: Plan,
         execution: Execution,
-        holder_is_gone: bool,
+        gone: Gone | None = None,
         asked_at: dict[str, float] | None = None,
         seen: int | None = None,
     ) -> GroupRecord | str:
         """The group and everything that the plan changes, claimed for `execution`; or why not (I6).
 
-        A refusal stands in the audit trail as well.
+        A refusal stands in the audit trail as well, and so does `gone`, who held it and surely runs no more.
         `asked_at`: when the checks looked at each resource, which settles doubts that are older than they can be late.
         `seen`: the epoch at which they did.
         """
         if plan.journal != self.journal.id:
             return f"the plan was made for journal {plan.journal[:8]}, this one is {self.journal.id[:8]}: plan again"
-        detail = {"execution": execution.id}
+        detail: dict[str, object] = {"execution": execution.id}
+        displaced = {"displaced": gone.execution, "which": gone.why} if gone else {}
         claimed = self._swap(
             lambda record: ledger.open_execution(
-                ledger.settle_all(record, plan, asked_at or {}), execution, holder_is_gone, seen
+                ledger.settle_all(record, plan, asked_at or {}), execution, gone=gone, seen=seen
             ),
-            self._entry("claimed", execution.who, execution.plan, detail),
+            self._entry("claimed", execution.who, execution.plan, detail | displaced),
             holding=plan,
         )
         if isinstance(claimed, str):
-            why = {**detail, "command": "claim", "why": claimed}
-            append(self.journal, self._entry("refused", execution.who, execution.plan, why))
+            self.refused(plan, execution.who, {**detail, "why": claimed})
         return claimed
+
+    def refused(self, plan: Plan, who: str, detail: Mapping[str, object]) -> None:
+        """That the group was not given to `who` stands in the audit trail (I12)."""
+        append(self.journal, self._entry("refused", who, plan.digest, {"command": "claim", **detail}))
 
     def close(self, plan: Plan, epoch: int | None, clean: bool, detail: Mapping[str, object]) -> GroupRecord:
         """The group and what it held released, but for what is in doubt: the effect of that may still reach it.
@@ -177,11 +180,7 @@ class Group:
         found = self.journal.read(self._key).get(self._key)
         if found is None:
             return GroupRecord(group=self.name), 0
-        try:
-            return GroupRecord.model_validate_json(found[0]), found[1]
-        except ValidationError as error:
-            why = f"what the journal holds of {self.name} cannot be read: it was damaged, or a newer Tideover wrote it"
-            raise JournalUnavailable(why) from error
+        return decoded(GroupRecord.model_validate_json, self._key, found[0]), found[1]
 
     def _entry(self, what: str, who: str, plan: str, detail: Mapping[str, object]) -> NewEntry:
         return NewEntry(at=time.time(), what=what, group=self.name, who=who, plan=plan, detail=dict(detail))

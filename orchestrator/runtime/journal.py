@@ -32,9 +32,10 @@ class SqliteJournal:
         self.path = path.absolute()
         self._local = threading.local()
         self._file = self._standing()
-        found = self.read(_ID)
+        found = self.read(_ID) if self._is_one() else {}
         if _ID not in found:
-            raise JournalUnavailable(f"{path} is not a journal of Tideover: it has no identity")
+            way_out = "restore it; if it never was one, remove it, and create one with `tideover init`"
+            raise JournalUnavailable(f"{path} is not a journal of Tideover, or holds nothing any more: {way_out}")
         self._id = found[_ID][0]
 
     @classmethod
@@ -95,6 +96,11 @@ class SqliteJournal:
         with _errors(self.path):
             status = self.path.stat()
         return status.st_dev, status.st_ino
+
+    def _is_one(self) -> bool:
+        with _errors(self.path):
+            known = self._connection().execute("SELECT 1 FROM sqlite_master WHERE name = 'entries'")
+            return known.fetchone() is not None
 
     @contextmanager
     def _transaction(self, durable: bool) -> Iterator[sqlite3.Connection]:

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.app.break_glass.process import Alive, alive, this
+from orchestrator.app.break_glass.process import alive, this
 from orchestrator.app.cli.application import run
 from orchestrator.app.cli.exits import ExitCode
 from orchestrator.domain.errors import TideoverError
+from orchestrator.domain.holder import Alive
 from orchestrator.domain.ledger import Execution, GroupRecord
 from orchestrator.runtime import archive, audit
 from orchestrator.runtime.group import Group
@@ -25,7 +26,7 @@ pytest_plugins = ["tests.app.toy_shop"]
 
 def held_by(shop: Shop, execution: str) -> None:
     held = Execution(id=execution, who="bob", plan=shop.plan.digest, mode="forced", target="az-b", since=1.0)
-    assert isinstance(Group(shop.journal, GROUP).claim(shop.plan, held, holder_is_gone=False), GroupRecord)
+    assert isinstance(Group(shop.journal, GROUP).claim(shop.plan, held), GroupRecord)
 
 
 def test_a_group_that_another_execution_holds_is_taken_only_by_a_humans_word(shop: Shop) -> None:

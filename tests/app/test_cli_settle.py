@@ -49,7 +49,7 @@ def asked(journal: SqliteJournal, plan: Plan, *, ended: bool) -> None:
     """An execution has asked for the link and never learnt what came of it."""
     group = Group(journal, plan.group, "e1")
     held = Execution(id="e1", who="ann", plan=plan.digest, mode=plan.mode, target=plan.target, since=0.0)
-    assert not isinstance(group.claim(plan, held, holder_is_gone=False), str)
+    assert not isinstance(group.claim(plan, held), str)
     (step,) = plan.of_kind("switch")
     sent = Attempt(epoch=1, step=step.id, method=0, n=1)
     group.enter(Request(attempt=sent, want=step.wants[0], before=None, at=1.0), plan.digest, "ann")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.domain import ledger
-from orchestrator.domain.ledger import GroupRecord
+from orchestrator.domain.ledger import Gone, GroupRecord
 from orchestrator.domain.plan import Want
 from orchestrator.domain.world import Holder, Role
 from tests.domain import runbooks
@@ -36,10 +36,11 @@ class TestExecutions:
         assert isinstance(found, GroupRecord)
         assert (found.epoch, found.claims, found.tokens, found.execution) == (EPOCH + 1, {}, {}, execution())
 
-    @pytest.mark.parametrize("gone", [True, False])
-    def test_a_group_that_is_held_is_opened_only_where_its_holder_is_gone(self, gone: bool) -> None:
-        found = ledger.open_execution(record(), execution("e2"), holder_is_gone=gone)
-        assert isinstance(found, GroupRecord) == gone
+    @pytest.mark.parametrize("name", ["e1", "e0", None])
+    def test_a_group_that_is_held_is_opened_only_where_this_very_holder_is_gone(self, name: str | None) -> None:
+        gone = Gone(execution=name, why="it ended") if name else None
+        found = ledger.open_execution(record(), execution("e2"), gone)
+        assert isinstance(found, GroupRecord) == (name == "e1")
 
     def test_opening_again_what_one_holds_changes_nothing(self) -> None:
         assert ledger.open_execution(record(), execution()) == record()
@@ -94,7 +95,7 @@ class TestExecutions:
         assert (
             said == "shop was claimed since the checks, by another execution: start again, so that they are made again"
         )
-        held = ledger.open_execution(record(), execution("e2"), holder_is_gone=True, seen=EPOCH - 1)
+        held = ledger.open_execution(record(), execution("e2"), Gone(execution="e1", why="it ended"), seen=EPOCH - 1)
         assert "was claimed since the checks, by e1, forced to b" in str(held), "the one that is gone is another"
         assert ledger.open_execution(record(), execution(), seen=EPOCH - 1) == record(), "its own claim, asked twice"
 

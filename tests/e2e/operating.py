@@ -114,9 +114,9 @@ class Operation:
 
     # ---- what a person does
 
-    async def failover(self, mode: str = "forced", to: str = "cloud", by: str = "ann") -> Handle:
-        """A failover, started by hand; it changes nothing until it is approved."""
-        return await self._started("Failover", self._request(mode=mode, to=to, by=by))
+    async def failover(self, mode: str = "forced", to: str = "cloud", by: str = "ann", **more: str) -> Handle:
+        """A failover, started by hand; it changes nothing until it is approved. `more`: what is said beside that."""
+        return await self._started("Failover", self._request(mode=mode, to=to, by=by, **more))
 
     async def failover_as(self, workflow_id: str, by: str, **request: Any) -> Handle:
         """A forced failover, started past the product's own client under any ID."""
@@ -130,9 +130,10 @@ class Operation:
     def _request(self, **fields: Any) -> FailoverRequest:
         return FailoverRequest.model_validate({"runbook": self.group, "to": "cloud", "mode": "forced", **fields})
 
-    async def reprotect(self, at: str) -> Handle:
+    async def reprotect(self, at: str, **more: str) -> Handle:
         """A reprotect, started by hand."""
-        return await self._started("Reprotect", SiteRequest(runbook=self.group, at=at, by="ann"))
+        request = SiteRequest.model_validate({"runbook": self.group, "at": at, "by": "ann", **more})
+        return await self._started("Reprotect", request)
 
     async def approve(self, handle: Handle, **fields: Any) -> Snapshot:
         """It is approved as soon as it asks for it; what it showed then."""

@@ -19,7 +19,7 @@ from orchestrator.runtime.group import Group
 from tests import etcd_binary
 from tests.e2e.lab.quorum import Quorum, quorum
 from tests.etcd import START_LIMIT, Member, within
-from tests.runtime.scripted import Switch, execution, order, plan
+from tests.runtime.scripted import Switch, execution, gone, order, plan
 
 pytestmark = pytest.mark.lab
 
@@ -100,13 +100,13 @@ def test_a_guard_that_speaks_to_a_member_that_is_cut_off_lets_nothing_through(me
     here, there = over(tmp_path, lonely), over(tmp_path, *others)
     of = plan(here.id)
     group = Group(here, of.group, "e1")
-    assert isinstance(group.claim(of, execution(1, of), holder_is_gone=False), GroupRecord)
+    assert isinstance(group.claim(of, execution(1, of)), GroupRecord)
     switch, attempt = Switch(), order(of, timeout=20.0)
     with members.cut(lonely):
         outcome = perform(group, switch, attempt)
         assert isinstance(outcome, Refused), outcome
         assert switch.applied == 0
-        newer = Group(there, of.group).claim(of, execution(2, of), holder_is_gone=True)
+        newer = Group(there, of.group).claim(of, execution(2, of), gone(1))
         assert isinstance(newer, GroupRecord), newer
         assert newer.doubts == ()
     outcome = perform(group, switch, attempt)
@@ -124,7 +124,7 @@ def test_a_guard_that_is_cut_off_between_its_look_and_its_request_sends_nothing(
     here = over(tmp_path, lonely)
     of = plan(here.id)
     group = Group(here, of.group, "e1")
-    assert isinstance(group.claim(of, execution(1, of), holder_is_gone=False), GroupRecord)
+    assert isinstance(group.claim(of, execution(1, of)), GroupRecord)
     cut = members.cut(lonely)
     switch = Switch(before_guard=cut.__enter__)
     try:

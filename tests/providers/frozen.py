@@ -30,7 +30,7 @@ from orchestrator.runtime.effect import Order
 from orchestrator.runtime.group import Group
 from tests.etcd import Cluster, within
 from tests.providers.frozen_worker import Moment, Task
-from tests.runtime.scripted import execution, plan
+from tests.runtime.scripted import execution, gone, plan
 
 _NAME = "thing"
 
@@ -107,7 +107,7 @@ class Scene:
         return len([entry for entry in audit.entries(self.journal) if entry.what == "effect"])
 
     def claim(self, number: int) -> None:
-        claimed = self.group.claim(self.of, execution(number, self.of), holder_is_gone=number > 1)
+        claimed = self.group.claim(self.of, execution(number, self.of), gone(number - 1))
         assert isinstance(claimed, GroupRecord), claimed
 
     @contextmanager

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from orchestrator.domain.ensure import Goal
-from orchestrator.domain.ledger import Attempt, Execution
+from orchestrator.domain.ledger import Attempt, Execution, Gone
 from orchestrator.domain.plan import Plan, Want
 from orchestrator.domain.world import Power, Reading, State
 from orchestrator.ports import Call
@@ -70,6 +70,11 @@ def plan(journal: str = "journal-of-the-tests") -> Plan:
 def execution(number: int, of: Plan) -> Execution:
     """The `number`th execution of the plan."""
     return Execution(id=f"e{number}", who="ann", plan=of.digest, mode="forced", target="right", since=0.0)
+
+
+def gone(number: int) -> Gone:
+    """The `number`th execution runs no more."""
+    return Gone(execution=f"e{number}", why="it was terminated")
 
 
 def order(of: Plan, n: int = 1, desired: State = OFF, epoch: int = 1, **more: object) -> Order:

@@ -39,7 +39,7 @@ class Stage:
         self.journal = SqliteJournal.create(self.path)
         self.plan: Plan = plan(self.journal.id)
         self.group = Group(self.journal, self.plan.group)
-        claimed = self.group.claim(self.plan, execution(1, self.plan), holder_is_gone=False)
+        claimed = self.group.claim(self.plan, execution(1, self.plan))
         assert isinstance(claimed, GroupRecord)
 
     def performed(self, switch: Switch, made: Order | None = None) -> Outcome:

@@ -252,7 +252,7 @@ def test_a_claim_whose_answer_was_lost_is_one_claim(fragile: Cluster, tmp_path: 
         journal = over(tmp_path, way, *fragile.members[1:])
         of, group = plan(journal.id), Group(journal, "demo")
         way.lose = 1
-        claimed = group.claim(of, execution(1, of), holder_is_gone=False)
+        claimed = group.claim(of, execution(1, of))
         assert not isinstance(claimed, str)
         assert way.lose == 0
         assert [entry.what for entry in audit.entries(journal)] == ["claimed"]

@@ -20,7 +20,7 @@ from orchestrator.runtime.etcd_journal import EtcdJournal
 from orchestrator.runtime.group import Group
 from tests.etcd import Cluster, within
 from tests.runtime.frozen_worker import MOMENTS, Machine
-from tests.runtime.scripted import execution, order, plan
+from tests.runtime.scripted import execution, gone, order, plan
 
 PREFIX = "test/frozen"
 
@@ -39,7 +39,7 @@ def machine(tmp_path: Path) -> Path:
 
 def newer_execution(group: Group, of: Plan, machine: Path) -> None:
     """The group is taken over, as after a lost worker: nothing else is done."""
-    found = group.claim(of, execution(2, of), holder_is_gone=True)
+    found = group.claim(of, execution(2, of), gone(1))
     assert not isinstance(found, str), found
 
 
@@ -75,7 +75,7 @@ def test_a_worker_that_wakes_up_after_a_newer_claim_changes_nothing(
 ) -> None:
     of = plan(journal.id)
     group = Group(journal, of.group)
-    assert not isinstance(group.claim(of, execution(1, of), holder_is_gone=False), str)
+    assert not isinstance(group.claim(of, execution(1, of)), str)
     with worker(etcd_cluster, tmp_path, machine, moment) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -103,7 +103,7 @@ def test_a_worker_that_nobody_has_replaced_goes_on(
 ) -> None:
     of = plan(journal.id)
     group = Group(journal, of.group)
-    assert not isinstance(group.claim(of, execution(1, of), holder_is_gone=False), str)
+    assert not isinstance(group.claim(of, execution(1, of)), str)
     with worker(etcd_cluster, tmp_path, machine, moment) as process:
         told, _ = process.communicate("go on\n", timeout=30)
     assert told.splitlines()[0] == "here"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.domain.errors import GuardRefused, JournalUnavailable
-from orchestrator.domain.ledger import Attempt, GroupRecord, Request
+from orchestrator.domain.ledger import Attempt, Gone, GroupRecord, Request
 from orchestrator.domain.outcome import Failed, Refused, Unknown
 from orchestrator.domain.plan import Plan, Want
 from orchestrator.ports import Journal
@@ -21,7 +21,7 @@ from orchestrator.runtime.group import Group
 from orchestrator.runtime.journal import SqliteJournal
 from tests.domain import runbooks
 from tests.etcd import Cluster
-from tests.runtime.scripted import MACHINE, OFF, ON, execution, plan
+from tests.runtime.scripted import MACHINE, OFF, ON, execution, gone, plan
 
 
 @pytest.fixture(params=["sqlite", "etcd"])
@@ -44,8 +44,8 @@ def demo(journal: Journal) -> Plan:
     return plan(journal.id)
 
 
-def claimed(group: Group, of: Plan, number: int = 1, gone: bool = False) -> GroupRecord:
-    found = group.claim(of, execution(number, of), holder_is_gone=gone)
+def claimed(group: Group, of: Plan, number: int = 1, displaced: Gone | None = None) -> GroupRecord:
+    found = group.claim(of, execution(number, of), displaced)
     assert isinstance(found, GroupRecord), found
     return found
 
@@ -81,7 +81,7 @@ def test_claiming_twice_is_claiming_once(journal: Journal, demo: Plan) -> None:
 def test_a_second_execution_is_refused_with_the_holders_name(journal: Journal, demo: Plan) -> None:
     group = Group(journal, "demo")
     claimed(group, demo, 1)
-    refused = group.claim(demo, execution(2, demo), holder_is_gone=False)
+    refused = group.claim(demo, execution(2, demo))
     assert isinstance(refused, str)
     assert "e1, forced to right, started by ann" in refused
 
@@ -90,7 +90,7 @@ def test_a_holder_that_is_gone_is_replaced_and_its_doubts_are_inherited(journal:
     group = Group(journal, "demo")
     claimed(group, demo, 1)
     group.enter(request(), demo.digest, "ann")
-    record = claimed(group, demo, 2, gone=True)
+    record = claimed(group, demo, 2, gone(1))
     assert record.epoch == 2
     assert [doubt.attempt.epoch for doubt in record.doubts] == [1]
     with pytest.raises(GuardRefused, match="epoch 1 of demo is over"):
@@ -100,7 +100,7 @@ def test_a_holder_that_is_gone_is_replaced_and_its_doubts_are_inherited(journal:
 def test_what_an_older_execution_writes_late_changes_nothing_of_the_newer(journal: Journal, demo: Plan) -> None:
     group = Group(journal, "demo")
     claimed(group, demo, 1)
-    claimed(group, demo, 2, gone=True)
+    claimed(group, demo, 2, gone(1))
     with pytest.raises(GuardRefused, match="a newer execution has taken over"):
         group.close(demo, 1, clean=True, detail={})
     record = group.record()
@@ -139,7 +139,7 @@ def test_of_many_executions_in_processes_exactly_one_claims(
     def race(number: int) -> None:
         own = Group(reopen(), "demo")
         barrier.wait()
-        found = own.claim(demo, execution(number, demo), holder_is_gone=False)
+        found = own.claim(demo, execution(number, demo))
         answers.put((number, found if isinstance(found, str) else found.epoch))
 
     processes = [context.Process(target=race, args=(number,)) for number in range(4)]
@@ -182,7 +182,7 @@ def test_guards_of_many_processes_never_let_an_older_attempt_follow_a_newer(
 
 def test_a_plan_made_for_another_journal_is_refused(journal: Journal) -> None:
     other = plan("f" * 32)
-    refused = Group(journal, "demo").claim(other, execution(1, other), holder_is_gone=False)
+    refused = Group(journal, "demo").claim(other, execution(1, other))
     assert isinstance(refused, str)
     assert "plan again" in refused
     assert journal.read("group/") == {}
@@ -191,7 +191,7 @@ def test_a_plan_made_for_another_journal_is_refused(journal: Journal) -> None:
 def test_two_groups_never_change_one_thing_at_the_same_time(journal: Journal, demo: Plan) -> None:
     mine, theirs = Group(journal, "demo"), Group(journal, "other")
     claimed(mine, demo)
-    refused = theirs.claim(named(demo, "other"), execution(7, named(demo, "other")), holder_is_gone=False)
+    refused = theirs.claim(named(demo, "other"), execution(7, named(demo, "other")))
     assert isinstance(refused, str)
     assert "in use by the group demo" in refused
     assert theirs.record().epoch == 0, "nothing was claimed"
@@ -212,7 +212,7 @@ def test_a_record_is_one_thing_however_a_runbook_handles_it(journal: Journal) ->
     only_the_name = tuple(step for step in theirs.steps if step.component == "name")
     theirs = theirs.model_copy(update={"group": "other", "steps": only_the_name})
     claimed(Group(journal, "demo"), mine)
-    refused = Group(journal, "other").claim(theirs, execution(7, theirs), holder_is_gone=False)
+    refused = Group(journal, "other").claim(theirs, execution(7, theirs))
     assert isinstance(refused, str)
     assert "rfc2136.record/db.shop.test is in use by the group demo" in refused
 
@@ -224,7 +224,7 @@ def test_what_is_in_doubt_is_held_beyond_the_end(journal: Journal, demo: Plan) -
     group.close(demo, 1, clean=False, detail={})
     (key,) = held(journal, "demo")
     assert key.startswith("held/fence_agents.machine/")
-    settled = group.claim(demo, execution(2, demo), False, {MACHINE: 1e9})
+    settled = group.claim(demo, execution(2, demo), None, {MACHINE: 1e9})
     assert isinstance(settled, GroupRecord)
     group.close(demo, 2, clean=True, detail={})
     assert held(journal, "demo") == set()
@@ -237,11 +237,11 @@ def test_a_plan_that_has_changed_since_a_terminate_lets_go_what_it_no_longer_cha
     smaller = demo.model_copy(update={"steps": demo.of_kind("fence"), "resources": only_the_fence})
     claimed(group, demo, 1)
     before = held(journal, "demo")
-    claimed(group, smaller, 2, gone=True)
+    claimed(group, smaller, 2, gone(1))
     assert held(journal, "demo") < before
-    claimed(group, demo, 3, gone=True)
+    claimed(group, demo, 3, gone(2))
     group.enter(request(epoch=3), demo.digest, "ann")
-    claimed(group, smaller, 4, gone=True)
+    claimed(group, smaller, 4, gone(3))
     assert held(journal, "demo") == before, "nobody knows how far what is in doubt has come"
 
 
@@ -269,11 +269,11 @@ def test_old_doubts_are_settled_at_the_claim_by_what_the_checks_have_read(journa
     claimed(group, demo, 1)
     group.enter(request(at=100.0), demo.digest, "ann")
     group.close(demo, 1, clean=False, detail={})
-    early = group.claim(demo, execution(2, demo), False, {MACHINE: 100.0 + late})
+    early = group.claim(demo, execution(2, demo), None, {MACHINE: 100.0 + late})
     assert isinstance(early, GroupRecord)
     assert len(early.doubts) == 1
     group.close(demo, 2, clean=False, detail={})
-    later = group.claim(demo, execution(3, demo), False, {MACHINE: 100.1 + late})
+    later = group.claim(demo, execution(3, demo), None, {MACHINE: 100.1 + late})
     assert isinstance(later, GroupRecord)
     assert later.doubts == ()
 
@@ -282,7 +282,7 @@ def test_a_damaged_record_is_unavailable_and_not_an_empty_one(journal: Journal, 
     journal.swap(("group/demo", "{", 0))
     group = Group(journal, "demo")
     with pytest.raises(JournalUnavailable, match="demo"):
-        group.claim(demo, execution(1, demo), holder_is_gone=True)
+        group.claim(demo, execution(1, demo), gone(7))
 
 
 def test_a_release_lifts_every_fence_of_the_place_and_no_other(journal: Journal, demo: Plan) -> None:

@@ -56,7 +56,7 @@ def test_a_database_of_something_else_is_refused(tmp_path: Path) -> None:
     connection = sqlite3.connect(path)
     connection.execute("CREATE TABLE entries (key TEXT PRIMARY KEY, value TEXT, version INTEGER)")
     connection.close()
-    with pytest.raises(JournalUnavailable, match="no identity"):
+    with pytest.raises(JournalUnavailable, match="is not a journal of Tideover"):
         SqliteJournal(path)
 
 

@@ -94,7 +94,7 @@ def test_the_secret_stays_with_the_adapter(
     journal = SqliteJournal.create(tmp_path / "journal.db")
     made = plan(journal.id)
     group = Group(journal, made.group)
-    assert isinstance(group.claim(made, execution(1, made), holder_is_gone=False), GroupRecord)
+    assert isinstance(group.claim(made, execution(1, made)), GroupRecord)
     outcome = performed(adapters, made, group)
     assert opened == [CANARY], "the adapter had it"
     last = ended(scenarios()[0].begun())

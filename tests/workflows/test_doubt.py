@@ -13,7 +13,7 @@ from temporalio.exceptions import TerminatedError, WorkflowAlreadyStartedError
 from orchestrator.domain import derivation
 from orchestrator.domain.checks import judge
 from orchestrator.domain.commands import Abort, Retry
-from tests.workflows.stage import Handle, Stage, refused, say, until
+from tests.workflows.stage import Handle, Stage, one_line, refused, say, until
 from tests.workflows.toy.provider import LATEST
 
 FENCE, PROMOTE = "db@az-a:toy", "db@az-b"
@@ -133,16 +133,21 @@ async def test_an_error_that_nobody_foresaw_hides_one_resource_and_no_other(stag
 
 
 async def test_a_second_start_is_refused_with_the_holders_name(stage: Stage) -> None:
+    """At once where the group is held when it is planned, else when it claims the group."""
     async with stage.worker():
+        other = await stage.failover(id=f"mine/{stage.group}")
+        await stage.may(other, "approve")
         handle = await _held(stage, FENCE, "before")
+        held = f"{stage.group} is held by {handle.id}#{handle.run_id}, forced to az-b, started by ann"
         with pytest.raises(WorkflowAlreadyStartedError):
             await stage.failover()
-        other = await stage.failover(id=f"mine/{stage.group}")
+        late = await stage.failover(id=f"late/{stage.group}")
+        with pytest.raises(WorkflowFailureError) as caught:
+            await late.result()
+        assert held in one_line(caught.value.cause)
         await stage.approved(other)
         result = await other.result()
-        assert result.end == "REFUSED"
-        assert f"{stage.group} is held by {handle.id}#{handle.run_id}" in result.why
-        assert "forced to az-b, started by ann" in result.why
+        assert (result.end, held in result.why) == ("REFUSED", True)
         stage.world.mend()
         assert (await handle.result()).end == "SUCCEEDED"
     assert len(stage.world.effects(FENCE)) == 1

@@ -19,7 +19,7 @@ from orchestrator.domain.commands import Command
 from orchestrator.domain.engine import fold, next_actions
 from orchestrator.domain.engine.driving import announced, interrupted, once, unanswered
 from orchestrator.domain.errors import TideoverError
-from orchestrator.domain.ledger import Execution
+from orchestrator.domain.ledger import Execution, Gone
 from orchestrator.domain.outcome import Unknown
 from orchestrator.domain.plan import Plan
 from orchestrator.domain.state import (
@@ -41,7 +41,6 @@ from orchestrator.domain.state import (
 )
 from orchestrator.runtime import audit
 from orchestrator.runtime.actor import Actor, Closed, Mandate
-from orchestrator.runtime.group import Group
 
 LOST = "the process that did it was lost"
 
@@ -68,12 +67,12 @@ class Left(Exception):
 
 @dataclass
 class Driver:
-    """One execution in this process. `gone`: the holder of whom a human has said that it runs no more."""
+    """One execution in this process. `gone`: who held the group and runs no more, by a human's word."""
 
     actor: Actor
     kept: Kept
     operator: Operator
-    gone: str | None = None
+    gone: Gone | None = None
     state: ExecutionState = field(init=False)
     _inbox: SimpleQueue[Event | str] = field(default_factory=SimpleQueue, init=False)
     _timers: dict[str, float] = field(default_factory=dict, init=False)
@@ -223,9 +222,7 @@ class Driver:
         return Mandate(self.plan.group, execution.plan, execution.who, execution.id)
 
     def _claimed(self, state: ExecutionState) -> Event:
-        holder = Group(self.actor.journal, self.plan.group).record().execution
-        gone = holder is not None and holder.id == self.gone
-        claimed = self.actor.claimed(self.plan, state.execution, gone, state.asked_at, state.record.epoch)
+        claimed = self.actor.claimed(self.plan, state.execution, self.gone, state.asked_at, state.record.epoch)
         now = time.time()
         return ClaimRefused(why=claimed, at=now) if isinstance(claimed, str) else Claimed(record=claimed, at=now)
 

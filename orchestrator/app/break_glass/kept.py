@@ -9,14 +9,16 @@ from dataclasses import dataclass, field
 
 from pydantic import TypeAdapter
 
-from orchestrator.app.break_glass.process import Alive, Process, alive, this
+from orchestrator.app.break_glass.process import Process, alive, this
 from orchestrator.domain.base import Frozen
 from orchestrator.domain.errors import TideoverError
+from orchestrator.domain.holder import Alive
 from orchestrator.domain.ledger import Execution, GroupRecord
 from orchestrator.domain.plan import Plan
 from orchestrator.domain.record import ExecutionRecord
 from orchestrator.domain.state import Event, Finish
 from orchestrator.ports import Journal
+from orchestrator.runtime.decoding import decoded
 
 PREFIX = "break-glass/"
 _EVENT: TypeAdapter[Event] = TypeAdapter(Event)
@@ -49,7 +51,7 @@ def driver_of(journal: Journal, execution: str) -> Process | None:
     """The process that drives, or drove, the execution; None where the journal knows of none."""
     key = f"{execution}/process"
     found = journal.read(key).get(key)
-    return Process.model_validate_json(found[0]) if found else None
+    return decoded(Process.model_validate_json, key, found[0]) if found else None
 
 
 def is_driven(journal: Journal, execution: str) -> Alive:
@@ -82,8 +84,8 @@ class Kept:
         if head is None:
             return None
         keys = sorted(key for key in found if key.startswith(f"{execution}/event/"))
-        events: Iterable[Event] = (_EVENT.validate_json(found[key][0]) for key in keys)
-        return cls(journal, _Head.model_validate_json(head[0]), list(events))
+        events: Iterable[Event] = (decoded(_EVENT.validate_json, key, found[key][0]) for key in keys)
+        return cls(journal, decoded(_Head.model_validate_json, f"{execution}/head", head[0]), list(events))
 
     def take_over(self, lost: Process) -> None:
         """This process drives it from now on in place of `lost`. Raises TakenOver where another one was faster."""

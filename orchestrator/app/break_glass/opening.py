@@ -7,10 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from orchestrator.app.break_glass.kept import Kept, driver_of, is_break_glass, is_driven, new_id
-from orchestrator.app.break_glass.process import Alive, alive
+from orchestrator.app.break_glass.process import alive
 from orchestrator.domain import ledger
 from orchestrator.domain.errors import TideoverError
-from orchestrator.domain.ledger import Execution, GroupRecord
+from orchestrator.domain.holder import Alive, gone
+from orchestrator.domain.ledger import Execution, Gone, GroupRecord
 from orchestrator.domain.plan import Plan, PlanMode, start_command
 from orchestrator.runtime import audit
 from orchestrator.runtime.actor import Actor
@@ -37,7 +38,7 @@ class Opened:
     """The execution to drive. `gone`: the holder that a human has declared gone; `resumed`: it was begun before."""
 
     kept: Kept
-    gone: str | None
+    gone: Gone | None
     resumed: bool
 
 
@@ -47,18 +48,18 @@ def opened(actor: Actor, order: Order, before_a_new_one: Callable[[Plan], None])
     `before_a_new_one`: raises where the plan must not be begun here.
     """
     plan, record = actor.planned(order.runbook, order.to, order.mode)
-    gone = _declared_gone(actor, order, plan, record)
-    begun = _begun_before(actor, order, record, gone)
+    declared = _declared_gone(actor, order, plan, record)
+    begun = _begun_before(actor, order, record, declared)
     if begun:
         return Opened(begun, None, resumed=True)
     execution = Execution(
         id=new_id(plan.group), who=order.by, plan=plan.digest, mode=order.mode, target=order.to, since=time.time()
     )
-    refused = ledger.open_execution(record, execution, holder_is_gone=gone is not None)
+    refused = ledger.open_execution(record, execution, declared)
     if isinstance(refused, str):
         raise Held(f"{refused}; {_way_out(actor, record)}")
     before_a_new_one(plan)
-    return Opened(Kept.begin(actor.journal, plan, execution, order.reason, record), gone, resumed=False)
+    return Opened(Kept.begin(actor.journal, plan, execution, order.reason, record), declared, resumed=False)
 
 
 def again(group: str, execution: Execution) -> str:
@@ -66,22 +67,28 @@ def again(group: str, execution: Execution) -> str:
     return f"{start_command(group, execution.mode, execution.target)} --break-glass"
 
 
-def _declared_gone(actor: Actor, order: Order, plan: Plan, record: GroupRecord) -> str | None:
+def _declared_gone(actor: Actor, order: Order, plan: Plan, record: GroupRecord) -> Gone | None:
     """The holder, where a human says why it runs no more, in the audit trail before it counts; a live one is not."""
     holder = record.execution
     if holder is None or not order.holder_is_gone:
         return None
-    if is_break_glass(holder.id) and is_driven(actor.journal, holder.id) is Alive.YES:
+    declared = gone(holder, _alive(actor, holder), f"{order.by}: {order.holder_is_gone}")
+    if declared is None:
         return None
     detail = {"command": "holder-is-gone", "holder": holder.id, "reason": order.holder_is_gone}
     entry = audit.NewEntry(
         at=time.time(), what="command", group=plan.group, who=order.by, plan=plan.digest, detail=detail
     )
     audit.append(actor.journal, entry)
-    return holder.id
+    return declared
 
 
-def _begun_before(actor: Actor, order: Order, record: GroupRecord, gone: str | None) -> Kept | None:
+def _alive(actor: Actor, holder: Execution) -> Alive:
+    """Whether it runs, where no Temporal can be asked."""
+    return is_driven(actor.journal, holder.id) if is_break_glass(holder.id) else Alive.CANNOT_TELL
+
+
+def _begun_before(actor: Actor, order: Order, record: GroupRecord, declared: Gone | None) -> Kept | None:
     """What a process that is lost has begun, ours from now on, where the same was asked for again."""
     holder = record.execution
     if holder is None or (holder.target, holder.mode) != (order.to, order.mode) or not is_break_glass(holder.id):
@@ -90,7 +97,7 @@ def _begun_before(actor: Actor, order: Order, record: GroupRecord, gone: str | N
     if process is None or kept is None:
         return None
     lives = alive(process)
-    if lives is Alive.YES or (lives is Alive.CANNOT_TELL and gone is None):
+    if lives is Alive.YES or (lives is Alive.CANNOT_TELL and declared is None):
         return None
     kept.take_over(process)
     return kept
@@ -100,7 +107,7 @@ def _way_out(actor: Actor, record: GroupRecord) -> str:
     holder = record.execution
     if holder is None or not is_break_glass(holder.id):
         return "whether that still runs cannot be asked: if you are certain that it does not, --holder-is-gone 'why'"
-    process, lives = driver_of(actor.journal, holder.id), is_driven(actor.journal, holder.id)
+    process, lives = driver_of(actor.journal, holder.id), _alive(actor, holder)
     go_on = again(record.group, holder)
     if lives is Alive.YES:
         return f"{process} drives it: speak to it there, or end that process and go on with `{go_on}`"

@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 import os
-from enum import Enum
 from pathlib import Path
 
 from orchestrator.domain.base import Frozen
+from orchestrator.domain.holder import Alive
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
-
-
-class Alive(Enum):
-    """What the kernel says of a process. CANNOT_TELL: it was started elsewhere, or before this machine's boot."""
-
-    YES = "it runs"
-    NO = "it runs no more"
-    CANNOT_TELL = "whether it runs cannot be told from here"
 
 
 class Process(Frozen):
@@ -38,7 +30,10 @@ def this() -> Process:
 
 
 def alive(process: Process) -> Alive:
-    """Whether it still runs. A number that another process has by now is not it; one that is only stopped is."""
+    """Whether it still runs. A number that another process has by now is not it; one that is only stopped is.
+
+    It cannot be told of one that was started elsewhere, or before this machine's boot.
+    """
     if process.where != _where():
         return Alive.CANNOT_TELL
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.metadata
 import os
 import sys
@@ -92,12 +93,24 @@ def run(arguments: Sequence[str]) -> ExitCode:
         say("tideover: interrupted")
         return ExitCode.ABORTED
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else flushing at exit complains once more
+        _write_no_more()
         return ExitCode.DONE
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            report_fault(error)
+            return ExitCode.INTERNAL
+        say(f"tideover: {error.filename or 'what it prints'} cannot be written: {error.strerror}")
+        _write_no_more()
+        return ExitCode.NOT_READY
     except Exception as error:  # noqa: BLE001 -- the last line: a fault of ours ends in one line as well
         report_fault(error)
         return ExitCode.INTERNAL
     return result if isinstance(result, ExitCode) else ExitCode.DONE
+
+
+def _write_no_more() -> None:
+    """Else flushing at the process's end complains once more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def report_fault(error: Exception) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -104,6 +105,8 @@ def _checkpoints(file: Path) -> list[Checkpoint]:
         lines = file.read_text().splitlines()
     except OSError as error:
         raise Stopped(ExitCode.USAGE, f"{file} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise Stopped(ExitCode.USAGE, f"{file} is no text: it holds no checkpoints") from error
     found = []
     for number, line in enumerate(lines, start=1):
         try:
@@ -116,7 +119,9 @@ def _checkpoints(file: Path) -> list[Checkpoint]:
 
 
 def _when(entry: AuditEntry) -> str:
-    return f"{datetime.fromtimestamp(entry.at, UTC):%Y-%m-%d %H:%M:%S}"
+    with suppress(OverflowError, ValueError, OSError):  # no such time: that it was changed, `verify` tells
+        return f"{datetime.fromtimestamp(entry.at, UTC):%Y-%m-%d %H:%M:%S}"
+    return f"{entry.at:g}"
 
 
 def _told(entry: AuditEntry) -> str:

@@ -58,8 +58,8 @@ class Glass:
 
     def is_broken(self) -> bool:
         """True for break-glass. Raises Stopped for words that belong to it alone."""
-        if not self.break_glass and (self.holder_is_gone or self.journal_is_lost):
-            raise Stopped(ExitCode.USAGE, "--holder-is-gone and --journal-is-lost go with --break-glass only")
+        if not self.break_glass and self.journal_is_lost:
+            raise Stopped(ExitCode.USAGE, "--journal-is-lost goes with --break-glass only")
         return self.break_glass
 
     def composition(self, settings: Settings, runbook: str) -> Composition:

@@ -58,10 +58,10 @@ def failback(
     """
     settings, broken = flags.settings(), glass.is_broken()
     composition = glass.composition(settings, runbook) if broken else Composition.of(settings)
-    way = _Way(composition, runbook, reason, by or me(), tuple(approve or ()))
+    way = _Way(composition, runbook, reason, by or me(), tuple(approve or ()), glass)
     moves = way.moves(reprotect_only, broken)
     if broken:
-        codes = (broken_glass(composition.actor, way.order(*m, glass), way.given(*m), output=output) for m in moves)
+        codes = (broken_glass(composition.actor, way.order(*m), way.given(*m), output=output) for m in moves)
         return next((code for code in codes if code is not ExitCode.DONE), ExitCode.DONE)
     if not can_ask() and not approve:
         say("there is no terminal to ask at: approve each execution with `tideover approve`")
@@ -87,6 +87,7 @@ class _Way:
     reason: str
     by: str
     approved: tuple[str, ...]
+    glass: Glass
 
     def moves(self, reprotect_only: bool, broken: bool) -> list[tuple[PlanMode, str]]:
         """What is left to do: mode and site of each execution, in order."""
@@ -121,13 +122,17 @@ class _Way:
     def request(self, mode: PlanMode, to: str) -> tuple[str, FailoverRequest | SiteRequest]:
         """The workflow, and its input."""
         if mode == "reprotect":
-            return "Reprotect", SiteRequest(runbook=self.runbook, at=to, reason=self.reason, by=self.by)
-        back = FailoverRequest(runbook=self.runbook, to=to, mode="planned", reason=self.reason, by=self.by)
-        return "Failover", back
+            return "Reprotect", SiteRequest(
+                runbook=self.runbook, at=to, reason=self.reason, by=self.by, holder_is_gone=self.glass.holder_is_gone
+            )
+        return "Failover", FailoverRequest(
+            runbook=self.runbook, to=to, mode="planned", reason=self.reason, by=self.by,
+            holder_is_gone=self.glass.holder_is_gone,
+        )  # fmt: skip
 
-    def order(self, mode: PlanMode, to: str, glass: Glass) -> Order:
+    def order(self, mode: PlanMode, to: str) -> Order:
         """The same for this very process."""
-        return Order(self.runbook, to, mode, self.by, self.reason, glass.holder_is_gone)
+        return Order(self.runbook, to, mode, self.by, self.reason, self.glass.holder_is_gone)
 
 
 def _begun(record: GroupRecord) -> Execution | None:

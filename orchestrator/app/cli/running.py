@@ -64,7 +64,9 @@ def run(
     if glass.is_broken():
         settings, order = flags.settings(), Order(runbook, to, mode, name, reason, glass.holder_is_gone)
         return broken_glass(glass.composition(settings, runbook).actor, order, approve, max_loss, output)
-    request = FailoverRequest(runbook=runbook, to=to, mode=mode, reason=reason, by=name)
+    request = FailoverRequest(
+        runbook=runbook, to=to, mode=mode, reason=reason, by=name, holder_is_gone=glass.holder_is_gone
+    )
     approver = _approver(approve, name, max_loss)
     return _start("Failover", request, flags.settings(), approver, output, detach=detach)
 
@@ -102,7 +104,7 @@ def unfence(
     if glass.is_broken():
         settings, order = flags.settings(), Order(runbook, at, "unfence", name, reason, glass.holder_is_gone)
         return broken_glass(glass.composition(settings, runbook).actor, order, approve, output=output)
-    request = SiteRequest(runbook=runbook, at=at, reason=reason, by=name)
+    request = SiteRequest(runbook=runbook, at=at, reason=reason, by=name, holder_is_gone=glass.holder_is_gone)
     return _start("Unfence", request, flags.settings(), _approver(approve, name, None), output)
 
 

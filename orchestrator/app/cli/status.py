@@ -12,7 +12,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from orchestrator.app.break_glass.kept import driver_of, is_break_glass, is_driven
-from orchestrator.app.break_glass.process import Alive
 from orchestrator.app.cli import what_next
 from orchestrator.app.cli.exits import ExitCode
 from orchestrator.app.cli.flags import NO_FLAGS, Flags
@@ -28,6 +27,7 @@ from orchestrator.domain.catalog import DnsPlace
 from orchestrator.domain.component_types import TYPES
 from orchestrator.domain.durations import show
 from orchestrator.domain.errors import JournalUnavailable, NotFoundLocally, TideoverError
+from orchestrator.domain.holder import Alive
 from orchestrator.domain.ledger import GroupRecord, Request
 from orchestrator.domain.plan import NO_JOURNAL, start_command
 from orchestrator.domain.runbook import Runbook

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from orchestrator.domain import ledger
 from orchestrator.domain.errors import ProviderError
-from orchestrator.domain.ledger import GroupRecord
+from orchestrator.domain.ledger import Gone, GroupRecord
 from orchestrator.domain.rehearsal.attempts import revoked, unheard
 from orchestrator.domain.rehearsal.driving import folded, told
 from orchestrator.domain.rehearsal.model import World, observe
@@ -75,7 +75,8 @@ def claimed(now: Rehearsal, answered: bool = True) -> Rehearsal:
 
 def _open(mission: Mission, journal: GroupRecord, state: ExecutionState) -> GroupRecord | str:
     settled = ledger.settle_all(journal, mission.plan, state.asked_at)
-    return ledger.open_execution(settled, state.execution, holder_is_gone=True, seen=state.record.epoch)
+    gone = Gone(execution=journal.execution.id, why="it was terminated") if journal.execution else None
+    return ledger.open_execution(settled, state.execution, gone=gone, seen=state.record.epoch)
 
 
 def _claimed(record: GroupRecord, at: float) -> Claimed:

@@ -41,6 +41,7 @@ class Operator:
         self.ends: list[str] = []
         """How each has ended that was not forgotten."""
         self.ended = True
+        self._word = ""
 
     async def sees_through(self, mode: PlanMode, site: str) -> Result:
         """How it ended at last. What is refused or rolled back is tried once more, then by force: an earlier execution
@@ -64,9 +65,9 @@ class Operator:
     async def begin(self) -> None:
         """The execution is started, by hand; what was shown of an earlier one is past."""
         if self._mode == "reprotect":
-            started = await self._operation.reprotect(self._site)
+            started = await self._operation.reprotect(self._site, holder_is_gone=self._word)
         else:
-            started = await self._operation.failover(self._mode, self._site)
+            started = await self._operation.failover(self._mode, self._site, holder_is_gone=self._word)
         self._handle, self.seen = started, None
         self.begun.append(self._mode)
 
@@ -79,6 +80,7 @@ class Operator:
             self._operation.started.clear()
         else:
             raise AssertionError("the fault did not take: Temporal still knows the execution")
+        self._word = "Temporal's database was lost"
         await self.begin()
 
     def has_passed(self, step: str) -> bool:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from orchestrator.app.settings import Settings
 from orchestrator.app.worker import Composition, build_worker
-from orchestrator.domain.ledger import Execution, GroupRecord
+from orchestrator.domain.ledger import Execution, Gone, GroupRecord
 from orchestrator.domain.outcome import Outcome
 from orchestrator.domain.plan import Kind, Plan, PlanMode, ResourceSpec
 from orchestrator.domain.record import ExecutionRecord
@@ -112,7 +112,7 @@ class StoppingActor(Actor):
             return self._during(visit).checked(specs)
 
     def claimed(
-        self, plan: Plan, execution: Execution, gone: bool, asked_at: dict[str, float], seen: int
+        self, plan: Plan, execution: Execution, gone: Gone | None, asked_at: dict[str, float], seen: int
     ) -> GroupRecord | str:
         with Visit.to(self.stops, "approve"):
             return super().claimed(plan, execution, gone, asked_at, seen)
