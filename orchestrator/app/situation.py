@@ -13,12 +13,12 @@ from orchestrator.domain.checks import judge, writers
 from orchestrator.domain.derivation import derive
 from orchestrator.domain.engine import fold, start
 from orchestrator.domain.ledger import Execution, GroupRecord
-from orchestrator.domain.loss import TELL_THEIR_END, Loss, measure
+from orchestrator.domain.loss import Loss, would_lose
 from orchestrator.domain.plan import Plan, PlanMode, ResourceSpec
 from orchestrator.domain.resolving import resolve
 from orchestrator.domain.runbook import Runbook
 from orchestrator.domain.state import Checked, ReadError
-from orchestrator.domain.world import Reading, Role
+from orchestrator.domain.world import Reading
 from orchestrator.runtime import looking
 from orchestrator.runtime.adapters import Adapters
 
@@ -54,16 +54,12 @@ class Situation:
     def role(self, component: str, site: str) -> str | None:
         """The role that the server at this site was read in."""
         reading = self.readings.get(f"{component}@{site}")
-        role = reading.state("role") if reading else None
-        return role.role if isinstance(role, Role) else None
+        return reading.role if reading else None
 
     def loss(self, component: str, site: str) -> Loss | None:
         """What would be lost if the other site were lost now and this one promoted; None where that cannot be."""
         mine, other = (self.readings.get(f"{component}@{s}") for s in (site, self.runbook.other(site)))
-        if mine is None or mine.replication is None or self.role(component, site) != "standby":
-            return None
-        alive = self.role(component, self.runbook.other(site)) in TELL_THEIR_END
-        return measure(other.replication if other else None, alive, mine.replication, self.read_at)
+        return would_lose(other, mine, self.read_at) if mine and mine.role == "standby" else None
 
 
 def look(runbook: Runbook, adapters: Adapters, record: GroupRecord | None, journal: str) -> Situation:

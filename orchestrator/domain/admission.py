@@ -51,24 +51,38 @@ def admitted(plan: Plan, state: ExecutionState) -> dict[str, str]:
     if state.finish:
         return found
     if awaiting(plan, state):
-        loss = current_loss(plan, state, until=fenced_at(plan, state)) if plan.mode == "forced" else None
-        accepting = f' "max_loss": "{show(with_room(loss.seconds))}",' if loss and loss.seconds else ""
+        loss = loss_to_accept(plan, state)
+        accepting = f' "max_loss": "{show(loss)}",' if loss is not None else ""
         found["approve"] = (
             f'lets it change the world: {{"by": "you",{accepting} "to": "{plan.target}", "plan": "{plan.hash}"}}'
         )
-    for step in state.waiting.steps if state.waiting else ():
-        if stuck(state.steps[step]):
-            found.setdefault("retry", f'tries again: {{"by": "you", "step": "{step}"}}')
-        if plan.skippable(plan.step(step)):
-            found.setdefault("skip", f'goes on without it: {{"by": "you", "step": "{step}", "reason": "..."}}')
-        if plan.step(step).kind in CUTS and stuck(state.steps[step]):
-            found.setdefault("attest", f'two people vouch for it: {{"by": "you", "step": "{step}", "reason": "..."}}')
+    for name, (what, more) in _ABOUT_A_STEP.items():
+        for step in about(plan, state, name)[:1]:
+            found[name] = f'{what}: {{"by": "you", "step": "{step}"{more}}}'
     if _abort(state) is None:
         found["abort"] = "undoes what was done and ends" if state.claimed else "ends; nothing was changed"
     if state.claimed:
         found["escalate"] = "ends now and hands over to humans; nothing is undone"
     found["resume" if state.paused else "pause"] = "goes on" if state.paused else "starts no further step"
     return found
+
+
+_ABOUT_A_STEP = {
+    "retry": ("tries again", ""),
+    "skip": ("goes on without it", ', "reason": "..."'),
+    "attest": ("two people vouch for it", ', "reason": "..."'),
+}
+
+
+def about(plan: Plan, state: ExecutionState, command: str) -> tuple[str, ...]:
+    """The steps, of those that it waits for, about which `retry`, `skip` or `attest` may be said now."""
+
+    def takes(step: Step) -> bool:
+        if command == "skip":
+            return plan.skippable(step)
+        return stuck(state.steps[step.id]) and (command == "retry" or step.kind in CUTS)
+
+    return tuple(name for name in (state.waiting.steps if state.waiting else ()) if takes(plan.step(name)))
 
 
 def _approve(plan: Plan, state: ExecutionState, approve: Approve) -> str | None:
@@ -98,11 +112,17 @@ def _loss(plan: Plan, state: ExecutionState, approve: Approve) -> str | None:
     if loss is None or loss.within(accepted):
         return None
     name = "`max_loss`" if approve.max_loss is not None else "the runbook's RPO"
-    way_out = f'"max_loss": "{show(with_room(loss.seconds))}"' if loss.seconds is not None else "abort"
+    way_out = f'"max_loss": "{show(_with_room(loss.seconds))}"' if loss.seconds is not None else "abort"
     return f"{loss} would be lost, more than {name} of {show(accepted)}: accept it by name with {way_out}, or abort"
 
 
-def with_room(seconds: float | None) -> float:
+def loss_to_accept(plan: Plan, state: ExecutionState) -> float | None:
+    """The loss in seconds that an approval should accept, with room for a minute of thought; None where none is due."""
+    loss = current_loss(plan, state, until=fenced_at(plan, state)) if plan.mode == "forced" else None
+    return _with_room(loss.seconds) if loss and loss.seconds else None
+
+
+def _with_room(seconds: float | None) -> float:
     """Seconds with room for a minute of thought: while the source is dark, what may be lost grows until the fence."""
     return float(math.ceil(((seconds or 0.0) + 60.0) / 30.0) * 30)
 

@@ -8,12 +8,12 @@ from typing import Literal
 from orchestrator.domain.base import Frozen
 from orchestrator.domain.durations import show
 from orchestrator.domain.ledger import Request, conflict, opposite, promotions
-from orchestrator.domain.loss import NOTHING_LOST, TELL_THEIR_END, Loss, measure
+from orchestrator.domain.loss import Loss, would_lose
 from orchestrator.domain.plan import Plan
 from orchestrator.domain.settling import beyond_a_word
 from orchestrator.domain.state import ExecutionState
 from orchestrator.domain.twins import replaced
-from orchestrator.domain.world import Reading, ReplicatesFrom, Role, Strength, share_no_controller
+from orchestrator.domain.world import Reading, ReplicatesFrom, Strength, share_no_controller
 
 
 class CheckFinding(Frozen):
@@ -67,18 +67,10 @@ def current_loss(plan: Plan, state: ExecutionState, until: float | None = None) 
 
 
 def _loss_of(plan: Plan, state: ExecutionState, component: str, until: float | None) -> Loss:
-    source = state.readings.get(f"{component}@{plan.source}")
-    target = state.readings.get(f"{component}@{plan.target}")
-    if target is None or target.replication is None:
-        return Loss(seconds=None, wal_bytes=None, source_known=False)
-    if _role(target) == "primary":
-        return NOTHING_LOST  # promoting it again loses no more
-    at = until if until is not None else state.read_at.get(f"{component}@{plan.target}", state.now)
-    fenced_since_read = until is not None
-    alive = _role(source) in TELL_THEIR_END and not fenced_since_read
-    found = state.found.get(f"{component}@{plan.target}")
-    earlier = found.replication if found else None
-    return measure(source.replication if source else None, alive, target.replication, at, earlier)
+    source, target = f"{component}@{plan.source}", f"{component}@{plan.target}"
+    at = until if until is not None else state.read_at.get(target, state.now)
+    read = state.readings
+    return would_lose(read.get(source), read.get(target), at, until is not None, state.found.get(target))
 
 
 def _errors(plan: Plan, state: ExecutionState) -> Iterator[CheckFinding]:
@@ -224,5 +216,4 @@ def _blocks(component: str, site: str | None, text: str) -> CheckFinding:
 
 
 def _role(reading: Reading | None) -> str | None:
-    role = reading.state("role") if reading else None
-    return role.role if isinstance(role, Role) else None
+    return reading.role if reading else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from orchestrator.domain import durations
 from orchestrator.domain.base import Frozen
-from orchestrator.domain.world import Replication
+from orchestrator.domain.world import Reading, Replication
 
 
 class Loss(Frozen):
@@ -31,8 +31,23 @@ NOTHING_LOST = Loss(seconds=0.0, wal_bytes=0, source_known=True)
 """What a standby loses that has replayed all of a stopped source's log."""
 
 
-TELL_THEIR_END = frozenset({"primary", "stopped"})
+_TELL_THEIR_END = frozenset({"primary", "stopped"})
 """Roles of a source from which the end of its log is known."""
+
+
+def would_lose(
+    source: Reading | None, target: Reading | None, until: float, cut_off: bool = False, earlier: Reading | None = None
+) -> Loss:
+    """What would be lost if the source accepted commits up to `until` (seconds since the epoch), and the target is
+    promoted. `cut_off`: since the source was read, so that it tells its end no more. `earlier`: see `measure`.
+    """
+    if target is None or target.replication is None:
+        return Loss(seconds=None, wal_bytes=None, source_known=False)
+    if target.role == "primary":
+        return NOTHING_LOST  # promoting it again loses no more
+    told = source is not None and source.role in _TELL_THEIR_END and not cut_off
+    end = source.replication if source else None
+    return measure(end, told, target.replication, until, earlier.replication if earlier else None)
 
 
 def measure(

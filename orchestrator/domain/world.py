@@ -122,6 +122,12 @@ class Reading(Frozen):
         """The state of this kind, if it was read."""
         return next((state for state in self.states if state.kind == kind), None)
 
+    @property
+    def role(self) -> str | None:
+        """The role that a database server was read in; None where it was read in none."""
+        role = self.state("role")
+        return role.role if isinstance(role, Role) else None
+
     def satisfies(self, desired: State) -> bool:
         """True where the desired state is read exactly."""
         return self.state(desired.kind) == desired

@@ -13,6 +13,7 @@ from orchestrator.app.cli.display import findings
 from orchestrator.app.cli.exits import ExitCode, Stopped
 from orchestrator.app.cli.terminal import err
 from orchestrator.app.executions import CommandRefused, Executions, Handle
+from orchestrator.domain.admission import loss_to_accept
 from orchestrator.domain.commands import Abort
 from orchestrator.domain.durations import show
 from orchestrator.domain.plan import CHANGES, Plan
@@ -66,7 +67,7 @@ class Asking:
         plan, state = seen.plan, seen.state
         if plan is None or state is None:
             return
-        accepted = self.max_loss if self.max_loss is not None else what_next.loss_to_accept(plan, state)
+        accepted = self.max_loss if self.max_loss is not None else loss_to_accept(plan, state)
         show_question(plan, state, accepted)
         elsewhere = asyncio.ensure_future(_no_longer_asked(executions, handle))
         try:

@@ -27,7 +27,7 @@ from orchestrator.app.cli.terminal import Output, err, say
 from orchestrator.app.executions import Seen
 from orchestrator.app.settings import Settings
 from orchestrator.app.worker import Composition
-from orchestrator.domain.admission import admitted
+from orchestrator.domain.admission import admitted, loss_to_accept
 from orchestrator.domain.commands import Abort, Approve, Command
 from orchestrator.domain.plan import Plan
 from orchestrator.domain.state import ExecutionState
@@ -127,7 +127,7 @@ class Terminal:
         return Abort(by=self._by, reason=self.not_approved)
 
     def _accepted(self, plan: Plan, state: ExecutionState) -> float | None:
-        return self._max_loss if self._max_loss is not None else what_next.loss_to_accept(plan, state)
+        return self._max_loss if self._max_loss is not None else loss_to_accept(plan, state)
 
 
 def broken_glass(

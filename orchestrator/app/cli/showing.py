@@ -31,6 +31,7 @@ from orchestrator.app.settings import Settings, load
 from orchestrator.app.temporal_binary import ServerBinary, find_binary
 from orchestrator.app.temporal_server import EmbeddedServer, ServerOptions, start_embedded
 from orchestrator.app.worker import Composition, build_worker
+from orchestrator.domain.admission import loss_to_accept
 from orchestrator.domain.durations import show
 from orchestrator.runtime import archive
 from workflows import search_attributes
@@ -192,7 +193,7 @@ class _Approves:
     async def answer(self, executions: Executions, handle: Handle, seen: Snapshot) -> None:
         """Approved, with the loss that the checks have shown."""
         if seen.plan and seen.state:
-            accepted = what_next.loss_to_accept(seen.plan, seen.state)
+            accepted = loss_to_accept(seen.plan, seen.state)
             await executions.say(handle, what_next.approve("demo", seen.plan, accepted))
 
 
