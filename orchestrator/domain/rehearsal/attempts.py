@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from orchestrator.domain import ledger
 from orchestrator.domain.ensure import (
+    GIVE_UP,
     Accepted,
     Blind,
     InDoubt,
@@ -146,6 +147,8 @@ def _seen(world: World, attempt: Try, fault: Fault) -> Reply:
             reading = reading.model_copy(update={"latched": False})
         case Fault.HEARSAY:
             reading = reading.model_copy(update={"authoritative": False})
+    if attempt.looks == LOOKS - 1 and not reading.satisfies(attempt.progress.goal.desired):
+        began += GIVE_UP + 1.0  # the last look, when its time is nearly up
     return Saw(reading=reading, began=began, elapsed=1.0)
 
 

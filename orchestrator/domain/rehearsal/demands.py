@@ -4,19 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from orchestrator.domain.component_types import TYPES
 from orchestrator.domain.runbook import Runbook
-from orchestrator.domain.world import Strength
+from orchestrator.domain.world import Holder, Records, State, Strength
 
 
 @dataclass(frozen=True)
 class Demands:
     """proof: component that acts on the world to the weakest evidence that it is cut off at the other site (I2).
-    approvals: what a human has to approve, by the ID of the step, to those who may; empty: everybody (I7)."""
+    approvals: what a human has to approve, by the ID of the step, to those who may; empty: everybody (I7).
+    answers: component that the sites share, and site, to what a client is answered while the service is there (I10).
+    """
 
     proof: Mapping[str, Strength]
     approvals: Mapping[str, tuple[str, ...]]
+    answers: Mapping[tuple[str, str], frozenset[str]]
+
+    def answered(self, component: str, site: str, state: State | None) -> bool:
+        """True where this state leads clients of the component to the site."""
+        match state:
+            case Holder(site=holder):
+                return holder == site
+            case Records(records=records):
+                return {text for texts in records.values() for text in texts} == self.answers[component, site]
+        return False
 
 
 def demanded(runbook: Runbook) -> Demands:
@@ -28,4 +41,14 @@ def demanded(runbook: Runbook) -> Demands:
     }
     gates = {gate.before: gate.approvers for gate in runbook.gates}
     approvals = {"approve": gates.get("fence", ())}
-    return Demands(proof, approvals | ({"promotion": gates["promote"]} if "promote" in gates else {}))
+    approvals |= {"promotion": gates["promote"]} if "promote" in gates else {}
+    shared = [name for name, component in runbook.components.items() if TYPES[component.type].shared]
+    answers = {(name, site): _values(runbook.components[name].at.get(site, {})) for name in shared
+               for site in runbook.direction}  # fmt: skip
+    return Demands(proof, approvals, answers)
+
+
+def _values(place: Mapping[str, Any]) -> frozenset[str]:
+    """Every address or name that stands there, however it is written."""
+    given = (place.get(kind, ()) for kind in ("a", "aaaa", "cname"))
+    return frozenset(str(text) for texts in given for text in ((texts,) if isinstance(texts, str) else texts or ()))

@@ -170,7 +170,9 @@ def step_of(flight: Flight | Action) -> str | None:
 
 
 def _promised(now: Rehearsal, action: Perform) -> Rehearsal:
-    """I8: nothing un-fences the source while a promotion may take effect."""
+    """I8: nothing un-fences the source while a promotion may take effect. Nothing new is begun while it is paused."""
+    if now.state.paused and not action.attempt.undo:
+        raise Broken(f"{action.want} is issued while it is paused")
     if action.want.activates and action.want.site == now.plan.source and now.promoting:
         raise Broken(f"I8: {action.want} is issued although {now.promoting} may take effect")
     if action.want.desired == PRIMARY and not action.attempt.undo:

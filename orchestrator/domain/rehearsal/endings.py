@@ -67,13 +67,13 @@ def _succeeded(now: Rehearsal) -> None:
             raise Broken(f"I4: SUCCEEDED, but {component} was never promoted at {plan.target}")
         if plan.target not in now.world.writable(component) and plan.target not in now.past.disturbed:
             raise Broken(f"I4: SUCCEEDED, but {component} is not writable at {plan.target}")
-    for step in plan.of_kind("switch"):
-        skipped = now.state.steps[step.id].status is Status.SKIPPED
-        resource = step.wants[0].resource
-        said = resource in now.past.disturbed and resource in told
-        by_hand = now.world.shared[resource] == BY_HAND
-        if not (skipped or said or by_hand) and now.world.shared[resource] != step.wants[0].desired:
-            raise Broken(f"I10: SUCCEEDED, but {step.id} points elsewhere")
+    skipped = {step.component for step in plan.of_kind("switch") if now.state.steps[step.id].status is Status.SKIPPED}
+    for shared, state in now.world.shared.items():
+        said = shared in now.past.disturbed and shared in told
+        if shared in skipped or said or state == BY_HAND:
+            continue
+        if not now.mission.demands.answered(shared, plan.target, state):
+            raise Broken(f"I10: SUCCEEDED, but {shared} points elsewhere: {state}")
 
 
 def _verified(now: Rehearsal) -> None:

@@ -38,7 +38,7 @@ def approval(mission: Mission, state: ExecutionState) -> Approve | None:
     """The approval that would be admitted now, by one of those who may."""
     if state.waiting:
         return None
-    for by, plan, loss in product(_people(mission), (ANOTHER_PLAN, mission.hash), (mission.max_loss, None)):
+    for by, plan, loss in product(_people(mission), _plans(mission), (mission.max_loss, None)):
         approve = Approve(by=by, to=mission.plan.target, plan=plan, max_loss=loss)
         if refusal(mission.plan, state, approve) is None:
             return approve
@@ -46,9 +46,14 @@ def approval(mission: Mission, state: ExecutionState) -> Approve | None:
 
 
 def _people(mission: Mission) -> tuple[str, ...]:
-    """Who tries to approve, in turn: where the runbook names approvers, a stranger first."""
+    """Who tries to approve, in turn: where the runbook names approvers, strangers first, one with half a name."""
     approvers = [by for names in mission.demands.approvals.values() for by in names]
-    return (*(("eve",) if approvers else ()), "ann", *approvers)
+    return (*(("eve", approvers[0][:2]) if approvers else ()), "ann", *approvers)
+
+
+def _plans(mission: Mission) -> tuple[str, ...]:
+    """What they name as the plan, in turn: another one, none, one that begins alike, and the one that runs."""
+    return ANOTHER_PLAN, "", mission.hash[:6], mission.hash
 
 
 def reacted(now: Rehearsal) -> Rehearsal:
@@ -77,11 +82,15 @@ _WITNESSES = ("ann", "Ann ", "bob")
 
 
 def _attested(now: Rehearsal) -> Rehearsal:
-    """Two people have pulled the plug of what could not be fenced, and say so."""
+    """Two people have pulled the plug of what could not be fenced, and say so; of all else they only believe it."""
     waiting = now.state.waiting
     assert waiting is not None  # noqa: S101 -- somebody was asked
-    commands: list[Command] = []
-    for step in (now.plan.step(name) for name in waiting.steps):
+    steps = [now.plan.step(name) for name in waiting.steps]
+    commands: list[Command] = [
+        Attest(by=who, step=step.id, reason="I believe so") for step in steps if step.kind not in CUTS
+        for who in _WITNESSES
+    ]  # fmt: skip
+    for step in steps:
         if step.kind in CUTS and step.component and step.site:
             now = disturbed(now, step.site, powered(now.world, (step.component, step.site), "off"))
             commands += [Attest(by=who, step=step.id, reason="I pulled its plug") for who in _WITNESSES]

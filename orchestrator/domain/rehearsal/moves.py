@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from orchestrator.domain.commands import Resume
+from orchestrator.domain.ledger import GroupRecord
 from orchestrator.domain.rehearsal import humans, nature
 from orchestrator.domain.rehearsal.attempts import (
     FAULTS,
@@ -41,6 +42,7 @@ from orchestrator.domain.rehearsal.touching import (
     touched_by,
 )
 from orchestrator.domain.rehearsal.values import Broken, Flight, Mission, Rehearsal, Try
+from orchestrator.domain.settling import settle_by_hand
 from orchestrator.domain.state import Check, Claim, LookFor, TimerFired
 
 
@@ -95,6 +97,8 @@ def _after_the_end(now: Rehearsal, unusual: bool) -> Iterator[Move]:
     """Whatever is late comes in the end; the next execution may begin before or after that."""
     yield from _strays(now, servers(now) | machines(now) | now.world.shared.keys(), "after the end, ")
     yield from _next(now, 0, ("it ends", now.state.finish and now.state.finish.end))
+    if unusual:
+        yield from _settled(now)
     if unusual and not now.mission.then:
         yield from _nature(now, servers(now) | machines(now))
 
@@ -283,6 +287,20 @@ def _next(now: Rehearsal, cost: int, words: tuple[object, ...]) -> Iterator[Move
         yield Move(cost, (*words, "- next:", mission), following, (mission,))
         if now.journal.doubts:
             yield Move(cost, (*words, "- much later:", mission), _following_later, (mission,))
+
+
+def _settled(now: Rehearsal) -> Iterator[Move]:
+    """Somebody believes that what may yet come cannot: a word that must not be taken."""
+    for sent in now.strays:
+        if sent.place == "request" and may_come(now, sent):
+            resource, late = sent.order.want.resource, sent.spec.late_effect
+            settled = now.memory.of(settle_by_hand, now.journal, resource, late)
+            if not isinstance(settled, str):
+                yield Move(1, ("somebody says that it cannot come any more:", sent.order.want), _journal, (settled,))
+
+
+def _journal(now: Rehearsal, journal: GroupRecord) -> Rehearsal:
+    return now._replace(journal=journal)
 
 
 def _following_later(now: Rehearsal, mission: Mission) -> Rehearsal:

@@ -9,7 +9,7 @@ import pytest
 from orchestrator.domain import ensure
 from orchestrator.domain.engine import actions
 from orchestrator.domain.ensure import Accepted, InDoubt, Progress, Saw
-from orchestrator.domain.outcome import Done, Failed
+from orchestrator.domain.outcome import Done, Failed, Unknown
 from orchestrator.domain.rehearsal import model
 from orchestrator.domain.world import Reading
 
@@ -45,6 +45,17 @@ def no_answer_counts_as_not_sent(patch: pytest.MonkeyPatch) -> None:
         return (progress, Failed(why=reply.why)) if isinstance(reply, InDoubt) else real(progress, reply)
 
     patch.setattr(ensure, "_changing", changing)
+
+
+def what_was_not_seen_in_time_has_failed(patch: pytest.MonkeyPatch) -> None:
+    """A request in doubt whose effect is not there after a while is taken for one that never will have any."""
+    real = ensure._reading_back
+
+    def reading_back(progress: Progress, reply: Any) -> Any:
+        after, said = real(progress, reply)
+        return after, Failed(why=said.why) if isinstance(said, Unknown) and isinstance(reply, Saw) else said
+
+    patch.setattr(ensure, "_reading_back", reading_back)
 
 
 def what_is_read_answers_for_the_request(patch: pytest.MonkeyPatch) -> None:

@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
+from orchestrator.domain.catalog import DnsPlace
 from orchestrator.domain.engine import actions
-from orchestrator.domain.plan import Kind, Plan
+from orchestrator.domain.plan import Kind, Plan, Want
 from orchestrator.domain.state import IsReadable, IsState
-from orchestrator.domain.world import Strength
+from orchestrator.domain.world import Records, Strength
 from tests.domain import runbooks
 
 
@@ -85,3 +86,31 @@ def a_machine_is_not_fenced(patch: pytest.MonkeyPatch) -> None:
         return plan.model_copy(update={"steps": tuple(steps)})
 
     _every_plan(patch, left_out)
+
+
+def the_name_is_pointed_to_where_the_service_comes_from(patch: pytest.MonkeyPatch) -> None:
+    def back(plan: Plan) -> Plan:
+        home = DnsPlace(**plan.resources["name"].places[plan.source])
+
+        def there(want: Want) -> Want:
+            ttl = want.desired.ttl if isinstance(want.desired, Records) else 0
+            return want.model_copy(update={"desired": home.records(ttl)})
+
+        steps = (
+            s.model_copy(update={"wants": tuple(map(there, s.wants))}) if s.component == "name" else s
+            for s in plan.steps
+        )
+        return plan.model_copy(update={"steps": tuple(steps)})
+
+    _every_plan(patch, lambda plan: back(plan) if plan.moves else plan)
+
+
+def the_name_is_left_where_it_was(patch: pytest.MonkeyPatch) -> None:
+    """The plan has no step for it."""
+
+    def without(plan: Plan) -> Plan:
+        name = {step.id for step in plan.steps if step.component == "name"}
+        kept = (s.model_copy(update={"after": tuple(set(s.after) - name)}) for s in plan.steps if s.id not in name)
+        return plan.model_copy(update={"steps": tuple(kept)})
+
+    _every_plan(patch, without)

@@ -184,3 +184,8 @@ def every_end_says_protected(patch: pytest.MonkeyPatch) -> None:
 
 def the_fence_of_what_was_replaced_is_proposed_to_be_lifted(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(advance, "maybe_replaced", nothing)
+
+
+def a_pause_stops_nothing(patch: pytest.MonkeyPatch) -> None:
+    real = actions.next_actions
+    patch.setattr(driving, "next_actions", lambda p, s: real(p, s.model_copy(update={"paused": False})))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.domain import barrier, checks, ledger, twins
+from orchestrator.domain import barrier, checks, ledger, settling, twins
 from orchestrator.domain.engine import steps
 from orchestrator.domain.ledger import GroupRecord
 from orchestrator.domain.outcome import Done, Outcome
@@ -125,3 +125,8 @@ def promotions_of_earlier_executions_are_forgotten(patch: pytest.MonkeyPatch) ->
         return next((r for r in ledger.promotions(record) if r.attempt.epoch == record.epoch), None)
 
     everywhere(patch, "promotion_issued", issued, ledger, steps)
+
+
+def anybodys_word_ends_any_doubt(patch: pytest.MonkeyPatch) -> None:
+    """Also that about a machine that may yet be switched on."""
+    patch.setattr(settling, "beyond_a_word", nothing)

@@ -11,7 +11,7 @@ from orchestrator.domain import admission
 from orchestrator.domain.commands import Approve
 from orchestrator.domain.engine import steps
 from tests.domain import runbooks
-from tests.domain.seeded_bugs import everywhere
+from tests.domain.seeded_bugs import everywhere, nothing
 
 fold = importlib.import_module("orchestrator.domain.engine.fold")  # the package's `fold` is the function
 
@@ -69,3 +69,31 @@ def a_gate_is_left_out(patch: pytest.MonkeyPatch) -> None:
         return plan.model_copy(update={"steps": tuple(steps)})
 
     patch.setattr(runbooks, "planned", planned)
+
+
+def an_approval_that_names_no_plan_counts(patch: pytest.MonkeyPatch) -> None:
+    real = admission._approve
+
+    def approve(plan: Any, state: Any, said: Approve) -> str | None:
+        return real(plan, state, said.model_copy(update={"plan": said.plan or plan.hash}))
+
+    patch.setattr(admission, "_approve", approve)
+
+
+def half_a_hash_is_enough(patch: pytest.MonkeyPatch) -> None:
+    real = admission._approve
+
+    def approve(plan: Any, state: Any, said: Approve) -> str | None:
+        begins_alike = len(said.plan) > 3 and plan.hash.startswith(said.plan)
+        return real(plan, state, said.model_copy(update={"plan": plan.hash}) if begins_alike else said)
+
+    patch.setattr(admission, "_approve", approve)
+
+
+def half_a_name_is_enough(patch: pytest.MonkeyPatch) -> None:
+    """Whoever's name begins like an approver's."""
+    patch.setattr(admission, "person", lambda by: by[:2])
+
+
+def what_is_no_fence_can_be_attested(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(admission, "_attest", nothing)
