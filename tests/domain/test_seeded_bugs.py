@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.domain.plan import PlanMode
-from orchestrator.domain.rehearsal.model import World
+from orchestrator.domain.rehearsal.model import World, passed
 from orchestrator.domain.rehearsal.search import Counterexample
 from orchestrator.domain.runbook import Runbook
 from orchestrator.domain.world import Power
@@ -59,6 +59,12 @@ def just_started(world: World) -> World:
     )
 
 
+def untold(world: World) -> World:
+    """The source commits alone, and the standby was started again: it cannot tell what it lacks."""
+    servers = {place: replace(server, fresh=place[1] == "right") for place, server in world.servers.items()}
+    return passed(partitioned(replace(world, servers=servers)), 300.0)
+
+
 def _small(name: str, text: str, *missions: tuple[PlanMode, str, str | None]) -> Scenario:
     return Scenario(name, lambda: runbooks.runbook(text), missions, healthy, ABORT, frozenset())
 
@@ -72,6 +78,7 @@ SMALL = (
     _small("strong machine, planned", runbooks.STRONG_MACHINE, PLANNED),
     _small("machine, there and back", runbooks.MACHINE, FORCED, REBUILD, BACK),
     Scenario("bare, just started and cut off", bare, (FORCED,), just_started, ABORT, frozenset()),
+    Scenario("bare, its loss unknown", bare, (FORCED,), untold, ABORT, frozenset()),
     Scenario("bare, humans vouch for all", bare, (FORCED,), healthy, ("attest",), frozenset()),
     Scenario("gated, cut off", gated, (STRICT,), partitioned, ("accept", "accept"), frozenset()),
     Scenario("demo planned, aborted", runbooks.demo, (PLANNED, FORCED), healthy, ABORT, frozenset()),
@@ -99,6 +106,7 @@ FOUND: list[tuple[Sabotage, str, int]] = [
     (in_what_people_say.an_approval_that_names_no_plan_counts, FORCED_ALIVE, 0),
     (in_what_people_say.half_a_hash_is_enough, FORCED_ALIVE, 0),
     (in_what_people_say.half_a_name_is_enough, "gated, cut off", 0),
+    (in_the_engine.what_nobody_knows_to_be_lost_is_not, "bare, its loss unknown", 0),
     (in_plans.the_name_is_pointed_to_where_the_service_comes_from, FORCED_ALIVE, 0),
     (in_plans.the_name_is_left_where_it_was, FORCED_ALIVE, 0),
     (in_plans.a_fence_needs_less_than_the_runbook_says, "strong forced, source cut off", 0),

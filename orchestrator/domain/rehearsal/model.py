@@ -42,6 +42,7 @@ class Server:
     """A database server. `signal`: it starts as a standby (latched); `log`: the end of its log; `upstream`: a site.
 
     `unplugged`: it went down with its machine, whose boot does not start it unless the world says `autostart`.
+    `fresh`: a standby that was started and has followed nothing since: when its newest commit was made it cannot tell.
     """
 
     role: Literal["primary", "standby", "stopped", "down"]
@@ -49,6 +50,7 @@ class Server:
     signal: bool = False
     upstream: str | None = None
     unplugged: bool = False
+    fresh: bool = False
 
     def booted(self) -> Server:
         """What comes up when its machine does: writable, unless it is latched."""
@@ -173,7 +175,8 @@ def streamed(world: World) -> World:
     for (component, site), server in world.servers.items():
         primary = upstream(world, (component, site))
         if primary is not None:
-            servers[component, site] = replace(server, log=max(server.log, primary.log))
+            fresh = server.fresh and server.log >= primary.log
+            servers[component, site] = replace(server, log=max(server.log, primary.log), fresh=fresh)
     return replace(world, servers=servers)
 
 
@@ -241,7 +244,7 @@ def _observe_server(world: World, spec: ResourceSpec) -> Reading:
 def _replication(server: Server, streaming: bool) -> Replication:
     match server.role:
         case "standby":
-            at, log = server.log / 10, server.log
+            at, log = None if server.fresh else server.log / 10, server.log
             return Replication(timeline=1, received=log, replayed=log, last_commit_at=at, streaming=streaming)
         case "down":
             return Replication(timeline=1)

@@ -36,15 +36,19 @@ LEAVES_OUT = (
 
 @dataclass(frozen=True)
 class Scenario:
-    """An execution with all that may follow it, how the source is when it begins, and how humans react."""
+    """An execution with all that may follow it, how the source is when it begins, and how humans react.
+
+    `succeeds`: without a fault it has to, or else it must not.
+    """
 
     name: str
     start: str
     origin: Rehearsal
+    succeeds: bool = True
 
     def search(self, faults: int) -> Search:
-        """The search through it, which also finds where it does not even succeed without a fault."""
-        return Search(self.origin, faults, succeeds=True)
+        """The search through it, which also finds where it does not end as it has to without a fault."""
+        return Search(self.origin, faults, self.succeeds)
 
     def __str__(self) -> str:
         return f"{self.name}, source {self.start}"
@@ -72,11 +76,25 @@ def scenarios(runbook: Runbook, catalog: Catalog) -> Iterator[Scenario]:
         yield _scenario(forced, start, change(rest, home), home)
     vouched = replace(forced, reactions=("attest", *forced.reactions))
     yield _scenario(vouched, "cut off with its fence devices", _dark(rest, home), home)
+    if rest.servers:
+        unknown = replace(forced, then=())
+        yield _scenario(unknown, _UNKNOWN, _untold(rest, home, standby), home, succeeds=False)
 
 
-def _scenario(mission: Mission, start: str, world: World, home: str) -> Scenario:
+_UNKNOWN = "cut off for minutes, its standbys just started"
+"""What a promotion would lose nobody can tell then, and no human can accept it by name."""
+
+
+def _scenario(mission: Mission, start: str, world: World, home: str, succeeds: bool = True) -> Scenario:
     lawful = dict.fromkeys((component for component, _ in world.servers), home)
-    return Scenario(mission.plan.mode, start, begin(mission, world, lawful))
+    return Scenario(mission.plan.mode, start, begin(mission, world, lawful), succeeds)
+
+
+def _untold(world: World, home: str, standby: str) -> World:
+    servers = {
+        place: replace(server, fresh=True) if place[1] == standby else server for place, server in world.servers.items()
+    }
+    return passed(cut_off(replace(world, servers=servers), home), 300.0)
 
 
 def _crashed(world: World, home: str) -> World:

@@ -55,13 +55,13 @@ class Search:
     """One origin, searched by the number of faults, and within it by the number of moves: the first violation that is
     found has the fewest faults, and of those with as many the fewest moves.
 
-    `succeeds`: without a fault the first execution has to. Where it does not, there is nothing to rehearse.
+    `succeeds`: without a fault the first execution has to, or must not; None where it may end in any way.
 
     Of a state that was looked at there remain its digest and where it leads. A rehearsal itself is kept while it waits
     to be looked at and, unless it has had all its faults, until one more was tried in it.
     """
 
-    def __init__(self, origin: Rehearsal, faults: int, succeeds: bool = False) -> None:
+    def __init__(self, origin: Rehearsal, faults: int, succeeds: bool | None = None) -> None:
         self.covered, self._origin, self._succeeds = Covered(faults), origin, succeeds
         self._faults = faults
         self._numbers: dict[bytes, int] = {}
@@ -115,8 +115,10 @@ class Search:
         if not finish:
             return
         self.covered.ends[f"{now.plan.mode} {finish.end}"] += 1
-        if self._succeeds and now.past.number == 1 and not spent and finish.end is not End.SUCCEEDED:
-            why = f"without any fault it does not succeed: {finish.end}: {finish.why}"
+        unlike = self._succeeds is not None and self._succeeds is not (finish.end is End.SUCCEEDED)
+        if unlike and now.past.number == 1 and not spent:
+            what = "does not succeed" if self._succeeds else "succeeds"
+            why = f"without any fault it {what}: {finish.end}: {finish.why}"
             raise self._counterexample(why, number, None)
 
     def _expand(self, number: int, now: Rehearsal, cost: int, unusual: bool, further: _Level) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from orchestrator.domain import admission, barrier, checks
 from orchestrator.domain.engine import actions, advance, steps
-from orchestrator.domain.loss import NOTHING_LOST
+from orchestrator.domain.loss import NOTHING_LOST, Loss
 from orchestrator.domain.outcome import Failed, Outcome, Unknown
 from orchestrator.domain.plan import Plan, Step
 from orchestrator.domain.rehearsal import driving, endings
@@ -189,3 +189,8 @@ def the_fence_of_what_was_replaced_is_proposed_to_be_lifted(patch: pytest.Monkey
 def a_pause_stops_nothing(patch: pytest.MonkeyPatch) -> None:
     real = actions.next_actions
     patch.setattr(driving, "next_actions", lambda p, s: real(p, s.model_copy(update={"paused": False})))
+
+
+def what_nobody_knows_to_be_lost_is_not(patch: pytest.MonkeyPatch) -> None:
+    """A loss that cannot be told counts as none."""
+    patch.setattr(Loss, "within", lambda loss, accepted: (loss.seconds or 0.0) <= accepted)
