@@ -227,7 +227,7 @@ class _Builder:
             )
         last = barrier if gate else tuple(s for s in barrier if self.steps[s].kind == "fence")
         barrier = (*barrier, *self._rechecks(last))
-        for name in self.order:
+        for name in sorted(self.order, key=self._follows_the_writers):
             self._activate(name, barrier, moved)
         served = tuple(s.id for s in self.steps.values() if s.kind in ("switch", "announce", "start", "verify"))
         for index, probe in enumerate(self.resolution.probes):
@@ -257,17 +257,28 @@ class _Builder:
             self._add("announce", name, self.target, after, f"announce {name} at {self.target} again",
                       wants=self.steps[f"{name}.switch"].wants, needs_strength=strength)  # fmt: skip
         else:
-            self._switch(name, self._past(barrier, needed))
+            after = self._past(barrier, needed)
+            serving = [self._last(writer) for writer in self._writers() if self._follows_the_writers(name)]
+            self._switch(name, (*after, *(step for step in serving if step not in self._behind(after))))
+
+    def _follows_the_writers(self, name: str) -> bool:
+        """True for what clients are pointed with, where no writer needs it, and for what relies on that (I10)."""
+        pointing = [n for n in (name, *self.reach[name]) if self._type(n).shared and not self._type(n).early]
+        return any(not any(self._relies_on(writer, n) for writer in self._writers()) for n in pointing)
 
     def _past(self, barrier: tuple[str, ...], needed: tuple[str, ...]) -> tuple[str, ...]:
         """`needed`, and the barrier where it is not behind all of it: an early address may move before the fence."""
+        return needed if set(barrier) <= self._behind(needed) else (*barrier, *needed)
+
+    def _behind(self, steps: tuple[str, ...]) -> set[str]:
+        """These steps, and all that come before them."""
         before: set[str] = set()
-        left = list(needed)
+        left = list(steps)
         while left:
             name = left.pop()
             left += self.steps[name].after if name not in before else ()
             before.add(name)
-        return needed if set(barrier) <= before else (*barrier, *needed)
+        return before
 
     def _switch(self, name: str, after: tuple[str, ...]) -> str:
         desired, resource = self._pointed_at(name), self._instance(name, self.target)

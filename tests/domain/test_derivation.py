@@ -283,6 +283,19 @@ def test_no_dependent_starts_before_what_it_needs_is_verified(value: dict[str, A
 
 
 @EASY
+@given(generated(), st.sampled_from(MOVES))
+def test_clients_are_pointed_to_what_serves(value: dict[str, Any], mode: PlanMode) -> None:
+    """Whatever a name needs, it moves after every promotion; but for what a writer itself needs (I10)."""
+    plan = plan_of(modelled(value), mode, "right")
+    served = {step.id for step in plan.of_kind("verify") if step.component}
+    for step in plan.of_kind("switch"):
+        before = ancestors(plan, step.id)
+        early = step.component and TYPES[value["components"][step.component]["type"]].early
+        if not early and not any(step.id in ancestors(plan, verified) for verified in served):
+            assert served <= before
+
+
+@EASY
 @given(generated())
 def test_a_source_is_stopped_in_reverse_order_of_needs(value: dict[str, Any]) -> None:
     plan = plan_of(modelled(value), "planned", "right")
