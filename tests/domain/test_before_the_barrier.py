@@ -29,12 +29,12 @@ def test_where_nothing_is_fenced_a_human_still_approves_before_anything_moves(mo
 
 
 @pytest.mark.parametrize("mode", ["planned", "forced"])
-def test_a_name_that_needs_only_an_early_address_does_not_go_ahead_of_the_barrier(mode: PlanMode) -> None:
+def test_a_name_that_needs_only_an_early_address_does_not_go_ahead_of_the_promotion(mode: PlanMode) -> None:
     plan = planned(runbook(NAME_OF_AN_ADDRESS), mode, "right")
     cuts = {step.id for step in plan.of_kind("fence", "stop")}
     assert cuts
     assert cuts <= set(plan.step("address.announce").after)
-    assert plan.step("name.switch").after == ("address.announce",)
+    assert plan.step("name.switch").after == ("address.announce", "db.verify")
 
 
 def test_an_address_has_left_a_host_that_lives_only_where_that_was_asked() -> None:
