@@ -13,7 +13,7 @@ from orchestrator.domain.engine.driving import announced, once
 from orchestrator.domain.ensure import Goal, Look, Progress
 from orchestrator.domain.ledger import Execution, GroupRecord
 from orchestrator.domain.rehearsal.memory import Memory
-from orchestrator.domain.rehearsal.model import START, World, rebased
+from orchestrator.domain.rehearsal.model import START, Place, World, place_in, rebased
 from orchestrator.domain.rehearsal.values import Broken, Counted, Flight, Heard, Mission, Past, Rehearsal, Try
 from orchestrator.domain.state import Action, Check, Claim, Event, ExecutionState, LookFor, Perform, StartTimer
 from orchestrator.domain.world import PRIMARY
@@ -31,12 +31,20 @@ def following(now: Rehearsal, mission: Mission) -> Rehearsal:
     finish = now.state.finish
     world = now.memory.of(rebased, now.world, START)
     past = now.past._replace(number=now.past.number + 1, found=world.facts(), reactions=mission.reactions)
-    if finish and finish.end.clean and not now.journal.issued:
-        past = past._replace(origin=past.found, disturbed=frozenset())
+    if finish and finish.end.clean:
+        past = past._replace(origin=_origin(past, {request.want.resource for request in now.journal.issued}))
+        past = past if now.journal.issued else past._replace(disturbed=frozenset())
     left = tuple(flight for flight in now.flights if isinstance(flight, Try))
     strays = tuple(now.memory.of(_stray_since, stray, now.world.clock) for stray in (*now.strays, *left))
     journal = now.memory.of(_journal_since, now.journal, now.world.clock)
     return _begun_anew(mission, world, journal, strays, past, now.memory)
+
+
+def _origin(past: Past, unfinished: set[str]) -> frozenset[tuple[Place | str, str]]:
+    """What was the case before all that is left unfinished: of everything else, what is the case now."""
+    things = {place_in(resource) if "@" in resource else resource for resource in unfinished}
+    before = {fact for fact in past.origin if fact[0] in things}
+    return frozenset(before | {fact for fact in past.found if fact[0] not in things})
 
 
 def _stray_since(stray: Try, clock: float) -> Try:
