@@ -32,7 +32,7 @@ def following(now: Rehearsal, mission: Mission) -> Rehearsal:
     world = now.memory.of(rebased, now.world, START)
     past = now.past._replace(number=now.past.number + 1, found=world.facts(), reactions=mission.reactions)
     if finish and finish.end.clean:
-        past = past._replace(origin=_origin(past, {request.want.resource for request in now.journal.issued}))
+        past = past._replace(origin=origin(past, {request.want.resource for request in now.journal.issued}))
         past = past if now.journal.issued else past._replace(disturbed=frozenset())
     left = tuple(flight for flight in now.flights if isinstance(flight, Try))
     strays = tuple(now.memory.of(_stray_since, stray, now.world.clock) for stray in (*now.strays, *left))
@@ -40,7 +40,7 @@ def following(now: Rehearsal, mission: Mission) -> Rehearsal:
     return _begun_anew(mission, world, journal, strays, past, now.memory)
 
 
-def _origin(past: Past, unfinished: set[str]) -> frozenset[tuple[Place | str, str]]:
+def origin(past: Past, unfinished: set[str]) -> frozenset[tuple[Place | str, str]]:
     """What was the case before all that is left unfinished: of everything else, what is the case now."""
     things = {place_in(resource) if "@" in resource else resource for resource in unfinished}
     before = {fact for fact in past.origin if fact[0] in things}
