@@ -212,7 +212,8 @@ def close_attempt(record: GroupRecord, attempt: Attempt, outcome: Outcome, execu
 
 
 def sent_by(record: GroupRecord, attempt: Attempt, at: float) -> GroupRecord:
-    """The attempt's doubt counted from `at`: a worker may have asked long after the attempt was handed to it."""
+    """The attempt's doubt, where it leaves one, counted from `at`: a worker may have asked long after the attempt was
+    handed to it."""
     doubts = tuple(d.model_copy(update={"at": max(d.at, at)}) if d.attempt == attempt else d for d in record.doubts)
     return record.model_copy(update={"doubts": doubts})
 

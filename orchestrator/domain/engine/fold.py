@@ -10,7 +10,7 @@ from orchestrator.domain.engine.steps import awaiting, event_of, looked_anew, mo
 from orchestrator.domain.engine.undoing import before_of
 from orchestrator.domain.ledger import Execution, GroupRecord, Request
 from orchestrator.domain.loss import NOTHING_LOST
-from orchestrator.domain.outcome import Done, Refused, Unknown
+from orchestrator.domain.outcome import Done, Refused
 from orchestrator.domain.plan import VETOES, Plan, Step
 from orchestrator.domain.state import (
     Checked,
@@ -173,15 +173,13 @@ def _ended(plan: Plan, state: ExecutionState, event: Ended) -> ExecutionState:
     if isinstance(outcome, Refused) and outcome.superseded:
         return superseded(plan, state, outcome.why)
     record = ledger.overtaken(state.record, attempt, event.at)
-    record = ledger.close_attempt(record, attempt, outcome)
+    record = ledger.sent_by(ledger.close_attempt(record, attempt, outcome), attempt, event.at)
     if isinstance(outcome, Done):
         resource = outcome.evidence.resource
         late = plan.resources[resource].late_effect
         record = ledger.settle(record, resource, late, outcome.evidence.read_at)
         readings = {**state.readings, resource: outcome.evidence.reading}
         state = state.model_copy(update={"readings": readings if not attempt.undo else state.readings})
-    if isinstance(outcome, Unknown):
-        record = ledger.sent_by(record, attempt, event.at)
     state = state.model_copy(update={"record": record})
     old = _record_of(state, event)
     if old is None or old.attempt != attempt:

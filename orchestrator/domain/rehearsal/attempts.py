@@ -255,8 +255,13 @@ def may_come(now: Rehearsal, stray: Try) -> bool:
 
 def promotions_to_come(now: Rehearsal) -> list[Try]:
     """Promotions past their guards, of whichever execution, that may still take effect."""
+    return [other for other in sent_to_come(now) if other.order.want.desired == PRIMARY]
+
+
+def sent_to_come(now: Rehearsal) -> list[Try]:
+    """Requests past their guards, of whichever execution, that may still take effect."""
     sent = (flight for flight in (*now.flights, *now.strays) if isinstance(flight, Try) and flight.place == "request")
-    return [other for other in sent if other.order.want.desired == PRIMARY and may_come(now, other)]
+    return [other for other in sent if may_come(now, other)]
 
 
 def is_over(stray: Try) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.domain.component_types import TYPES
+from orchestrator.domain.durations import parse
 from orchestrator.domain.runbook import Runbook
 from orchestrator.domain.world import Holder, Records, State, Strength
 
@@ -15,20 +16,22 @@ from orchestrator.domain.world import Holder, Records, State, Strength
 class Demands:
     """proof: component that acts on the world to the weakest evidence that it is cut off at the other site (I2).
     approvals: what a human has to approve, by the ID of the step, to those who may; empty: everybody (I7).
-    answers: component that the sites share, and site, to what a client is answered while the service is there (I10).
+    answers: component that the sites share, and site, to what a client is answered while the service is there (I10),
+    and for how many seconds it may believe that.
     """
 
     proof: Mapping[str, Strength]
     approvals: Mapping[str, tuple[str, ...]]
-    answers: Mapping[tuple[str, str], frozenset[str]]
+    answers: Mapping[tuple[str, str], tuple[frozenset[str], float]]
 
     def answered(self, component: str, site: str, state: State | None) -> bool:
         """True where this state leads clients of the component to the site."""
         match state:
             case Holder(site=holder):
                 return holder == site
-            case Records(records=records):
-                return {text for texts in records.values() for text in texts} == self.answers[component, site]
+            case Records(records=records, ttl=ttl):
+                given = frozenset(text for texts in records.values() for text in texts)
+                return (given, float(ttl)) == self.answers[component, site]
         return False
 
 
@@ -43,9 +46,15 @@ def demanded(runbook: Runbook) -> Demands:
     approvals = {"approve": gates.get("fence", ())}
     approvals |= {"promotion": gates["promote"]} if "promote" in gates else {}
     shared = [name for name, component in runbook.components.items() if TYPES[component.type].shared]
-    answers = {(name, site): _values(runbook.components[name].at.get(site, {})) for name in shared
-               for site in runbook.direction}  # fmt: skip
+    answers = {(name, site): (_values(runbook.components[name].at.get(site, {})), _ttl(runbook.components[name].own))
+               for name in shared for site in runbook.direction}  # fmt: skip
     return Demands(proof, approvals, answers)
+
+
+def _ttl(keys: Mapping[str, Any]) -> float:
+    """The seconds that stand there; 0 where none do."""
+    given = keys.get("ttl", 0)
+    return float(given) if isinstance(given, int | float) else parse(given)
 
 
 def _values(place: Mapping[str, Any]) -> frozenset[str]:

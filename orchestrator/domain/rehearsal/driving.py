@@ -12,8 +12,9 @@ from orchestrator.domain.engine import fold, next_actions, start
 from orchestrator.domain.engine.driving import announced, once
 from orchestrator.domain.ensure import Goal, Look, Progress
 from orchestrator.domain.ledger import Execution, GroupRecord
+from orchestrator.domain.plan import Plan
 from orchestrator.domain.rehearsal.memory import Memory
-from orchestrator.domain.rehearsal.model import START, Place, World, place_in, rebased
+from orchestrator.domain.rehearsal.model import START, World, place_of, rebased
 from orchestrator.domain.rehearsal.values import Broken, Counted, Flight, Heard, Mission, Past, Rehearsal, Try
 from orchestrator.domain.state import Action, Check, Claim, Event, ExecutionState, LookFor, Perform, StartTimer
 from orchestrator.domain.world import PRIMARY
@@ -31,20 +32,21 @@ def following(now: Rehearsal, mission: Mission) -> Rehearsal:
     finish = now.state.finish
     world = now.memory.of(rebased, now.world, START)
     past = now.past._replace(number=now.past.number + 1, found=world.facts(), reactions=mission.reactions)
-    if finish and finish.end.clean:
-        past = past._replace(origin=origin(past, {request.want.resource for request in now.journal.issued}))
-        past = past if now.journal.issued else past._replace(disturbed=frozenset())
+    if finish and finish.end.clean and now.state.claimed:
+        past = _settled(past, now.plan)
     left = tuple(flight for flight in now.flights if isinstance(flight, Try))
     strays = tuple(now.memory.of(_stray_since, stray, now.world.clock) for stray in (*now.strays, *left))
     journal = now.memory.of(_journal_since, now.journal, now.world.clock)
     return _begun_anew(mission, world, journal, strays, past, now.memory)
 
 
-def origin(past: Past, unfinished: set[str]) -> frozenset[tuple[Place | str, str]]:
-    """What was the case before all that is left unfinished: of everything else, what is the case now."""
-    things = {place_in(resource) if "@" in resource else resource for resource in unfinished}
-    before = {fact for fact in past.origin if fact[0] in things}
-    return frozenset(before | {fact for fact in past.found if fact[0] not in things})
+def _settled(past: Past, plan: Plan) -> Past:
+    """After a clean end nothing that the plan is about is left unfinished: a move is about all of the group."""
+    if plan.moves:
+        return past._replace(origin=past.found, disturbed=frozenset())
+    about = {spec.id if spec.site is None else place_of(spec) for spec in plan.resources.values()}
+    before = {fact for fact in past.origin if fact[0] not in about}
+    return past._replace(origin=frozenset(before | {fact for fact in past.found if fact[0] in about}))
 
 
 def _stray_since(stray: Try, clock: float) -> Try:
@@ -97,9 +99,13 @@ def folded(now: Rehearsal, event: Event) -> Rehearsal:
     journal = now.journal
     if state.finish and not now.state.finish:
         journal = now.memory.of(_closed, now.mission, journal, state)
-    if state.approvals is not now.state.approvals or state.attestations is not now.state.attestations:
+    if any(getattr(state, said) is not getattr(now.state, said) for said in _SAID):
         now = now._replace(happened=(*now.happened, Counted(event, now.state, state)))
     return now._replace(state=state, journal=journal, heard=Heard(event, now.heard))
+
+
+_SAID = ("approvals", "attestations", "aborted", "finish")
+"""What counts only as people have said it, or as nobody has in time."""
 
 
 def _fold(mission: Mission, state: ExecutionState, event: Event) -> ExecutionState:
@@ -178,9 +184,10 @@ def step_of(flight: Flight | Action) -> str | None:
 
 
 def _promised(now: Rehearsal, action: Perform) -> Rehearsal:
-    """I8: nothing un-fences the source while a promotion may take effect. Nothing new is begun while it is paused."""
-    if now.state.paused and not action.attempt.undo:
-        raise Broken(f"{action.want} is issued while it is paused")
+    """I8: nothing un-fences the source while a promotion may take effect. Nothing new is begun while it is paused, or
+    after an abort."""
+    if (now.state.paused or now.state.aborted) and not action.attempt.undo:
+        raise Broken(f"{action.want} is issued while it is paused, or aborted")
     if action.want.activates and action.want.site == now.plan.source and now.promoting:
         raise Broken(f"I8: {action.want} is issued although {now.promoting} may take effect")
     if action.want.desired == PRIMARY and not action.attempt.undo:

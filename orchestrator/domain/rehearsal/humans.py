@@ -77,8 +77,8 @@ def reacted(now: Rehearsal) -> Rehearsal:
     raise AssertionError(name)
 
 
-_WITNESSES = ("ann", "Ann ", "bob")
-"""The first of them says it twice."""
+_WITNESSES = ("ann", "Ann ", "\uff21nn", "bob")
+"""The first of them says it three times, in other letters too."""
 
 
 def _attested(now: Rehearsal) -> Rehearsal:

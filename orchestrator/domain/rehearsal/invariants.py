@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from unicodedata import normalize
 
 from orchestrator.domain.commands import Command
 from orchestrator.domain.ledger import GroupRecord
 from orchestrator.domain.plan import SAFETY, Want
 from orchestrator.domain.rehearsal import endings
-from orchestrator.domain.rehearsal.attempts import may_come, own, promotions_to_come
+from orchestrator.domain.rehearsal.attempts import may_come, own, promotions_to_come, sent_to_come
 from orchestrator.domain.rehearsal.model import World
 from orchestrator.domain.rehearsal.values import Broken, Counted, Mission, Overwritten, Promotion, Rehearsal, Try
-from orchestrator.domain.state import ExecutionState, Human, Status
+from orchestrator.domain.state import ExecutionState, Human, Status, TimerFired
 from orchestrator.domain.world import ON, PRIMARY, Evidence, Holder, Power, Records, Strength
 
 
@@ -65,9 +66,16 @@ def _pending(journal: GroupRecord, sent: Try) -> str | None:
 
 
 def _counted(counted: Counted) -> None:
-    """I7, and what two people vouch for: nothing counts as said but what somebody has said now."""
-    before, after = counted.before, counted.after
-    said = counted.event.command if isinstance(counted.event, Human) else None
+    """I7, and what two people vouch for: nothing counts as said but what somebody has said now, nor as not said in time
+    what somebody has."""
+    before, after, event = counted.before, counted.after, counted.event
+    if isinstance(event, TimerFired):
+        name, _, about = event.id.partition(":")
+        if name == "approval" and about in before.approvals and (after.aborted or after.finish):
+            raise Broken(f"I7: it ends because nobody approved {about!r} in time, and somebody has")
+        if name == "waiting" and not (before.waiting and before.waiting.timer == event.id):
+            raise Broken("I4: it ends because nobody decided in time, and that was about something else")
+    said = event.command if isinstance(event, Human) else None
     new: list[Command] = [a for gate, a in after.approvals.items() if before.approvals.get(gate) != a]
     for step, attestations in after.attestations.items():
         new += [attest for attest in attestations if attest not in before.attestations.get(step, ())]
@@ -97,6 +105,11 @@ def _request(now: Rehearsal, sent: Try) -> None:
         _promotion_is_due(now, sent)
     elif starting and sent.mission.plan.moves:
         _start_is_due(now, sent)
+    lives = now.plan.mode == "planned" and now.plan.source not in now.past.disturbed
+    if lives and want.site is None and own(now, sent):
+        serving = [component for component in now.past.lawful if now.plan.source in now.world.writable(component)]
+        if serving:
+            raise Broken(f"I10: {want} is sent while {now.plan.source} still serves {serving}")
     if isinstance(want.desired, Records) and own(now, sent) and now.plan.target not in now.past.disturbed:
         served = all(now.plan.target in now.world.writable(component) for component in now.past.lawful)
         if not served:
@@ -150,6 +163,10 @@ def _agreed(now: Rehearsal, sent: Try) -> None:
 def _promotion_is_due(now: Rehearsal, sent: Try) -> None:
     """I2: a promotion is sent only when all that acts at the other site is cut off, in truth and by strong evidence."""
     want, source = sent.order.want, sent.mission.plan.source
+    coming = [str(other.order.want) for other in sent_to_come(now) if other.order.want.deactivates
+              and (other.order.want.component, other.order.want.site) == (want.component, want.site)]  # fmt: skip
+    if coming and own(now, sent):
+        raise Broken(f"I2: {want} is sent while this may still take effect: {coming}")
     for component, needed in sent.mission.demands.proof.items():
         if not _cut_off(now.world, component, source):
             raise Broken(f"I2: {want} is sent while {component} at {source} is not cut off")
@@ -171,7 +188,7 @@ def _proven(now: Rehearsal, component: str, needed: Strength, want: Want) -> Non
 def _strong(now: Rehearsal, evidence: Evidence, needed: Strength) -> bool:
     """True where two people vouch for it, or as many controllers as are needed have read it themselves, latched, after
     they were asked; what the engine makes of their strength does not count."""
-    if len({by.strip().casefold() for by in evidence.attested_by}) > 1:
+    if len({normalize("NFKC", by).strip().casefold() for by in evidence.attested_by}) > 1:
         return True
     read = [
         each for each in (evidence, *evidence.beside)

@@ -145,12 +145,6 @@ def place_of(spec: ResourceSpec) -> Place:
     return spec.component, spec.site
 
 
-def place_in(resource: str) -> Place:
-    """Where a resource of this ID stands, of those that each site has for itself."""
-    component, _, site = resource.partition(":")[0].partition("@")
-    return component, site
-
-
 # Time
 
 

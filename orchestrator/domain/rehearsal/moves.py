@@ -86,11 +86,18 @@ def moves(now: Rehearsal, unusual: bool) -> Iterator[Move]:
     yield from _strays(now, touched)
     if unusual:
         yield from _flights(now, touched)
-        if touched & ENGINE:
+        if touched & ENGINE or _begins(now):
             yield from _interferences(now)
         if touched & JOURNAL:
             yield from _terminated(now)
         yield from _nature(now, touched)
+
+
+def _begins(now: Rehearsal) -> bool:
+    """True where an attempt is about to make its first call: its worker may be lost at any of them, which the engine
+    learns as well."""
+    first = now.flights[0] if now.flights else None
+    return isinstance(first, Try) and not first.looks
 
 
 def _after_the_end(now: Rehearsal, unusual: bool) -> Iterator[Move]:
@@ -292,11 +299,12 @@ def _next(now: Rehearsal, cost: int, words: tuple[object, ...]) -> Iterator[Move
 def _settled(now: Rehearsal) -> Iterator[Move]:
     """Somebody believes that what may yet come cannot: a word that must not be taken."""
     for sent in now.strays:
-        if sent.place == "request" and may_come(now, sent):
-            resource, late = sent.order.want.resource, sent.spec.late_effect
-            settled = now.memory.of(settle_by_hand, now.journal, resource, late)
+        want, late = sent.order.want, sent.spec.late_effect
+        believed = late is None and not (want.activates or want.deactivates)
+        if sent.place == "request" and may_come(now, sent) and not believed:
+            settled = now.memory.of(settle_by_hand, now.journal, want.resource, late)
             if not isinstance(settled, str):
-                yield Move(1, ("somebody says that it cannot come any more:", sent.order.want), _journal, (settled,))
+                yield Move(1, ("somebody says that it cannot come any more:", want), _journal, (settled,))
 
 
 def _journal(now: Rehearsal, journal: GroupRecord) -> Rehearsal:

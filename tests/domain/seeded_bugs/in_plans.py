@@ -114,3 +114,25 @@ def the_name_is_left_where_it_was(patch: pytest.MonkeyPatch) -> None:
         return plan.model_copy(update={"steps": tuple(kept)})
 
     _every_plan(patch, without)
+
+
+def what_a_name_answers_is_believed_for_minutes(patch: pytest.MonkeyPatch) -> None:
+    def longer(want: Want) -> Want:
+        if not isinstance(want.desired, Records):
+            return want
+        return want.model_copy(update={"desired": want.desired.model_copy(update={"ttl": want.desired.ttl * 60})})
+
+    def slow(plan: Plan) -> Plan:
+        steps = (s.model_copy(update={"wants": tuple(map(longer, s.wants))}) for s in plan.steps)
+        return plan.model_copy(update={"steps": tuple(steps)})
+
+    _every_plan(patch, lambda plan: slow(plan) if plan.moves else plan)
+
+
+def an_address_moves_before_the_source_is_stopped(patch: pytest.MonkeyPatch) -> None:
+    """In a planned move as in a forced one."""
+
+    def early(plan: Plan) -> Plan:
+        return _waiting_for(plan, "address.switch", ("approve",)) if plan.mode == "planned" else plan
+
+    _every_plan(patch, early)

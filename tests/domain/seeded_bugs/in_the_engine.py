@@ -14,7 +14,7 @@ from orchestrator.domain.loss import NOTHING_LOST, Loss
 from orchestrator.domain.outcome import Failed, Outcome, Unknown
 from orchestrator.domain.plan import Plan, Step
 from orchestrator.domain.rehearsal import driving, endings
-from orchestrator.domain.state import Check, Claim, Claimed, Status
+from orchestrator.domain.state import Check, Claim, Claimed, End, Status
 from orchestrator.domain.world import Evidence, Strength, share_no_controller
 from tests.domain.seeded_bugs import everywhere, nothing
 
@@ -194,3 +194,26 @@ def a_pause_stops_nothing(patch: pytest.MonkeyPatch) -> None:
 def what_nobody_knows_to_be_lost_is_not(patch: pytest.MonkeyPatch) -> None:
     """A loss that cannot be told counts as none."""
     patch.setattr(Loss, "within", lambda loss, accepted: (loss.seconds or 0.0) <= accepted)
+
+
+def success_without_the_outside_view(patch: pytest.MonkeyPatch) -> None:
+    """What was to be verified is not waited for."""
+    real = advance.advance
+
+    def advanced(plan: Plan, state: Any) -> Any:
+        done = [steps.satisfied(state.steps[step.id]) for step in plan.steps if step.kind != "verify"]
+        if all(done) and state.claimed and not (state.finish or state.undoing):
+            return advance.finished(plan, state, End.SUCCEEDED, "it is moved")
+        return real(plan, state)
+
+    patch.setattr(fold, "advance", advanced)
+
+
+def an_old_deadline_ends_a_new_wait(patch: pytest.MonkeyPatch) -> None:
+    real = fold._timer
+
+    def timer(plan: Plan, state: Any, event: Any) -> Any:
+        waits = state.waiting and event.id.startswith("waiting:")
+        return real(plan, state, event.model_copy(update={"id": state.waiting.timer}) if waits else event)
+
+    patch.setattr(fold, "_timer", timer)

@@ -130,3 +130,19 @@ def promotions_of_earlier_executions_are_forgotten(patch: pytest.MonkeyPatch) ->
 def anybodys_word_ends_any_doubt(patch: pytest.MonkeyPatch) -> None:
     """Also that about a machine that may yet be switched on."""
     patch.setattr(settling, "beyond_a_word", nothing)
+
+
+def a_fence_in_doubt_does_not_hinder(patch: pytest.MonkeyPatch) -> None:
+    """A standby is promoted that an earlier execution may yet switch off."""
+    real = ledger.opposite
+
+    def opposite(record: GroupRecord, want: Any) -> Any:
+        coming = tuple(doubt for doubt in record.doubts if not doubt.want.deactivates)
+        return real(record.model_copy(update={"doubts": coming}), want)
+
+    everywhere(patch, "opposite", opposite, ledger, checks)
+
+
+def a_doubt_counts_from_when_it_was_handed_out(patch: pytest.MonkeyPatch) -> None:
+    """However late a worker has asked."""
+    patch.setattr(ledger, "sent_by", lambda record, *_: record)

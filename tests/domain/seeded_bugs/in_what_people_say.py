@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.domain import admission
+from orchestrator.domain import admission, commands
 from orchestrator.domain.commands import Approve
 from orchestrator.domain.engine import steps
 from tests.domain import runbooks
@@ -97,3 +97,17 @@ def half_a_name_is_enough(patch: pytest.MonkeyPatch) -> None:
 
 def what_is_no_fence_can_be_attested(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(admission, "_attest", nothing)
+
+
+def a_name_in_other_letters_is_somebody_else(patch: pytest.MonkeyPatch) -> None:
+    everywhere(patch, "person", lambda by: by.strip().casefold(), commands, fold, admission)
+
+
+def a_gate_expires_though_it_was_approved(patch: pytest.MonkeyPatch) -> None:
+    real = fold._approval_expired
+
+    def expired(plan: Any, state: Any, step: str) -> Any:
+        after = real(plan, state.model_copy(update={"approvals": {}}), step)
+        return after.model_copy(update={"approvals": state.approvals})
+
+    patch.setattr(fold, "_approval_expired", expired)
