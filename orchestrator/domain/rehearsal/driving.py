@@ -99,7 +99,7 @@ def folded(now: Rehearsal, event: Event) -> Rehearsal:
     journal = now.journal
     if state.finish and not now.state.finish:
         journal = now.memory.of(_closed, now.mission, journal, state)
-    if any(getattr(state, said) is not getattr(now.state, said) for said in _SAID):
+    if any(getattr(state, said) != getattr(now.state, said) for said in _SAID):
         now = now._replace(happened=(*now.happened, Counted(event, now.state, state)))
     return now._replace(state=state, journal=journal, heard=Heard(event, now.heard))
 
