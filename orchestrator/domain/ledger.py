@@ -267,6 +267,14 @@ def settle_all(record: GroupRecord, plan: Plan, asked_at: dict[str, float]) -> G
     return record
 
 
+def still_doubted(record: GroupRecord, seen: GroupRecord) -> GroupRecord:
+    """The claimed record, with what was in doubt when the checks were made and has been answered since: its effect may
+    be younger than what they have read (I1, I2). `seen`: as the checks saw it, but for what was settled by them."""
+    open_ = {doubt.attempt for doubt in record.doubts}
+    answered = tuple(doubt for doubt in seen.doubts if doubt.attempt not in open_)
+    return record.model_copy(update={"doubts": (*record.doubts, *answered)}) if answered else record
+
+
 def promotion_issued(record: GroupRecord) -> Request | None:
     """The promotion request past the point of doubt: from here on nothing un-fences the source by itself (I8)."""
     return next(promotions(record), None)

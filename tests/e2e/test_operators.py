@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from temporalio.client import WorkflowFailureError
 
 from orchestrator.app.executions import AlreadyRunning
 from orchestrator.domain.checks import current_loss
@@ -47,11 +48,9 @@ async def test_of_two_operators_the_second_is_refused_with_the_holders_name(
         assert f"{first.id}#{first.run_id}" in str(caught.value)
 
         by_another_name = await operation.failover_as(f"{first.id}/by-hand", by="ben")
-        await operation.approve(by_another_name, by="ben")
-        refused = await operation.end(by_another_name)
-        assert refused.end == "REFUSED"
-        assert f"{first.id}#{first.run_id}" in refused.why
-        assert "started by ann" in refused.why
+        with pytest.raises(WorkflowFailureError) as held:
+            await by_another_name.result()
+        assert f"{first.id}#{first.run_id}, forced to cloud, started by ann" in str(held.value.cause)
 
         of_another_group = await operation.failover_as(f"{first.id}/other", by="ben", runbook="other")
         await operation.approve(of_another_group, by="ben")

@@ -55,7 +55,8 @@ def _handled(plan: Plan, state: ExecutionState, event: Event) -> ExecutionState:
         case Ended():
             return _ended(plan, state, event)
         case Claimed(record=record):
-            return state.model_copy(update={"record": record, "claimed": True})
+            seen = ledger.settle_all(state.record, plan, state.asked_at)
+            return state.model_copy(update={"record": ledger.still_doubted(record, seen), "claimed": True})
         case ClaimRefused(why=why):
             return state.model_copy(update={"claim_refused": why})
         case Human():
