@@ -50,7 +50,7 @@ class Group:
         if plan.journal != self.journal.id:
             return f"the plan was made for journal {plan.journal[:8]}, this one is {self.journal.id[:8]}: plan again"
         detail: dict[str, object] = {"execution": execution.id}
-        displaced = {"displaced": gone.execution, "which": gone.why} if gone else {}
+        displaced = {"displaced": gone.execution, "why": gone.why} if gone else {}
         claimed = self._swap(
             lambda record: ledger.open_execution(
                 ledger.settle_all(record, plan, asked_at or {}), execution, gone=gone, seen=seen

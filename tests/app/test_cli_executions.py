@@ -298,7 +298,7 @@ def test_what_this_temporal_has_forgotten_of_its_own_has_ended(shop: Shop, tempo
 def displaced(journal: SqliteJournal) -> list[tuple[object, object]]:
     """Whom claims have displaced, and how it was known that they run no more: as the audit trail tells."""
     claims = [entry.detail for entry in audit.entries(journal) if entry.what == "claimed"]
-    return [(claim["displaced"], claim["which"]) for claim in claims if "displaced" in claim]
+    return [(claim["displaced"], claim["why"]) for claim in claims if "displaced" in claim]
 
 
 async def _home(address: str, journal: SqliteJournal) -> str:

@@ -118,6 +118,15 @@ class TestDoubts:
         assert ledger.sent_by(later, request().attempt, 50.0) == later
         assert ledger.sent_by(before, request(9).attempt, 500.0) == before
 
+    def test_what_was_answered_between_checks_and_claim_stays_in_doubt_and_what_was_settled_does_not(self) -> None:
+        seen = entered(record(), request())
+        answered = ledger.close_attempt(seen, request().attempt, done(FENCE))
+        assert not answered.doubts
+        assert ledger.still_doubted(answered, seen) == answered.model_copy(update={"doubts": seen.doubts})
+        assert ledger.still_doubted(seen, seen) == seen, "what is in doubt yet stands there once"
+        settled = ledger.settle(seen, MACHINE, 10.0, 1e9)
+        assert ledger.still_doubted(answered, settled) == answered
+
     def test_what_a_newer_attempt_has_overtaken_is_counted_from_the_newer_ones_end(self) -> None:
         """A worker that was long thought lost could pass its guard until then (found by two faults and a long wait)."""
         other = request(1, PROMOTE)

@@ -146,3 +146,8 @@ def a_fence_in_doubt_does_not_hinder(patch: pytest.MonkeyPatch) -> None:
 def a_doubt_counts_from_when_it_was_handed_out(patch: pytest.MonkeyPatch) -> None:
     """However late a worker has asked."""
     patch.setattr(ledger, "sent_by", lambda record, *_: record)
+
+
+def a_doubt_that_was_answered_before_the_claim_is_none(patch: pytest.MonkeyPatch) -> None:
+    """What the checks have read may be older than its effect."""
+    patch.setattr(ledger, "still_doubted", lambda record, _: record)
