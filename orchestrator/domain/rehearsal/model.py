@@ -237,15 +237,23 @@ def _observe_server(world: World, spec: ResourceSpec) -> Reading:
         authoritative=True,
         latched=server.signal and server.role in ("stopped", "down"),
         identity=f"system of {spec.component}",
-        replication=_replication(server, streaming=len(states) > 1),
+        replication=_replication(server, len(states) > 1, world.clock),
     )
 
 
-def _replication(server: Server, streaming: bool) -> Replication:
+def _replication(server: Server, streaming: bool, now: float) -> Replication:
+    """A standby that does not stream has heard from its primary as well: a handshake, which brings no commits."""
     match server.role:
         case "standby":
-            at, log = None if server.fresh else server.log / 10, server.log
-            return Replication(timeline=1, received=log, replayed=log, last_commit_at=at, streaming=streaming)
+            commit_at, log = None if server.fresh else server.log / 10, server.log
+            return Replication(
+                timeline=1,
+                received=log,
+                replayed=log,
+                last_commit_at=commit_at,
+                last_contact_at=now,
+                streaming=streaming,
+            )
         case "down":
             return Replication(timeline=1)
         case "stopped":

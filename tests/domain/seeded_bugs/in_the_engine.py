@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.domain import admission, barrier, checks
+from orchestrator.domain import admission, barrier, checks, loss
 from orchestrator.domain.engine import actions, advance, steps
 from orchestrator.domain.loss import NOTHING_LOST, Loss
 from orchestrator.domain.outcome import Failed, Outcome, Unknown
@@ -194,6 +194,16 @@ def a_pause_stops_nothing(patch: pytest.MonkeyPatch) -> None:
 def what_nobody_knows_to_be_lost_is_not(patch: pytest.MonkeyPatch) -> None:
     """A loss that cannot be told counts as none."""
     patch.setattr(Loss, "within", lambda loss, accepted: (loss.seconds or 0.0) <= accepted)
+
+
+def a_handshake_counts_as_a_contact(patch: pytest.MonkeyPatch) -> None:
+    """A standby that heard from its primary has what that committed until then, though it streams nothing."""
+    real = loss.measure
+
+    def measured(source: Any, alive: bool, standby: Any, until: float, earlier: Any) -> Loss:
+        return real(source, alive, standby.model_copy(update={"streaming": True}), until, earlier)
+
+    patch.setattr(loss, "measure", measured)
 
 
 def success_without_the_outside_view(patch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import pytest
 from orchestrator.domain import barrier, ledger, twins
 from orchestrator.domain.engine import advance, steps, undoing
 from orchestrator.domain.ledger import GroupRecord
-from orchestrator.domain.outcome import Outcome, Unknown
+from orchestrator.domain.outcome import Done, Outcome, Unknown
 from orchestrator.domain.state import End, Status
 from orchestrator.domain.world import Power
 from tests.domain.seeded_bugs import everywhere, nothing
@@ -75,6 +75,20 @@ def what_was_not_confirmed_is_not_undone(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
         undoing, "undo_list", lambda p, s: tuple(u for u in real(p, s) if s.steps[u.step].status is Status.DONE)
     )
+
+
+def what_was_found_done_was_never_asked_for(patch: pytest.MonkeyPatch) -> None:
+    """Whether the last attempt has changed anything decides what undo and the lines of I8 go by."""
+    real = ledger.close_attempt
+
+    def close_attempt(record: GroupRecord, attempt: Any, outcome: Outcome, *rest: Any) -> GroupRecord:
+        closed = real(record, attempt, outcome, *rest)
+        if not isinstance(outcome, Done) or outcome.changed or attempt.undo:
+            return closed
+        issued = tuple(request for request in closed.issued if request.attempt.step != attempt.step)
+        return closed.model_copy(update={"issued": issued})
+
+    patch.setattr(ledger, "close_attempt", close_attempt)
 
 
 def undo_switches_everything_on(patch: pytest.MonkeyPatch) -> None:
