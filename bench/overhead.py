@@ -25,7 +25,7 @@ from orchestrator.app.temporal_binary import find_binary
 from orchestrator.app.temporal_server import ServerOptions, start_embedded
 from orchestrator.domain.catalog import Catalog, NoSettings, ResourceType
 from orchestrator.domain.commands import Approve
-from orchestrator.domain.runbook import Component, Runbook
+from orchestrator.domain.runbook import Runbook
 from orchestrator.domain.world import Holder, Reading, State
 from orchestrator.ports import Binding, Call
 from orchestrator.runtime.actor import Actor
@@ -64,16 +64,9 @@ class Nowhere:
 
     def runbook(self, name: str) -> Runbook:
         """The chain."""
-        chain = {f"c{n:02}": Component(type="command", needs=(f"c{n - 1:02}",) if n else ()) for n in range(STEPS)}
+        chain = {f"c{n:02}": {"type": "command", "needs": [f"c{n - 1:02}"] if n else []} for n in range(STEPS)}
         sites: dict[str, Any] = {"a": {"provider": "none"}, "b": {"provider": "none"}}
-        return Runbook.model_validate(
-            {
-                "runbook": name,
-                "sites": sites,
-                "failover": "a -> b",
-                "components": {k: dict(v) for k, v in chain.items()},
-            }
-        )
+        return Runbook.model_validate({"runbook": name, "sites": sites, "failover": "a -> b", "components": chain})
 
 
 @activity.defn
@@ -99,11 +92,12 @@ async def planned(client: Client, number: int) -> float:
         "Failover", FailoverRequest(runbook="chain", to="b", mode="planned", by="bench"), id=f"plan-{number}",
         task_queue=TASK_QUEUE, result_type=Result,
     )  # fmt: skip
-    while True:
-        snapshot = await handle.query("snapshot", result_type=Snapshot)
-        if snapshot.plan and "approve" in snapshot.may:
-            break
-        await asyncio.sleep(0.05)
+    async with asyncio.timeout(60):
+        while True:
+            snapshot = await handle.query("snapshot", result_type=Snapshot)
+            if snapshot.plan and "approve" in snapshot.may:
+                break
+            await asyncio.sleep(0.05)
     began = time.perf_counter()
     await handle.execute_update("approve", Approve(by="bench", to="b", plan=snapshot.plan.hash))
     result = await handle.result()

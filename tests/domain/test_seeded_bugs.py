@@ -143,6 +143,7 @@ FOUND: list[tuple[Sabotage, str, int]] = [
     (in_ensure.accepted_counts_as_done, FORCED_ALIVE, 1),
     (in_ensure.no_answer_counts_as_done, FORCED_ALIVE, 1),
     (in_ensure.no_answer_counts_as_not_sent, FORCED_ALIVE, 1),
+    (in_ensure.whoever_answers_is_the_one_meant, "demo planned", 1),
     (in_ensure.it_toggles, FORCED_ALIVE, 1),
     (in_the_ledger.an_unknown_closes_its_doubt, FORCED_ALIVE, 1),
     (in_undo.an_unknown_is_not_undone, FORCED_ALIVE, 1),

@@ -17,7 +17,8 @@ from orchestrator.domain.ensure import Phase
 from orchestrator.domain.errors import Doubtful, JournalUnavailable, Rejected
 from orchestrator.domain.ledger import GroupRecord
 from orchestrator.domain.outcome import Outcome, Unknown
-from orchestrator.domain.rehearsal.attempts import FAULTS, Fault, called, possible
+from orchestrator.domain.rehearsal.attempts import called
+from orchestrator.domain.rehearsal.faults import FAULTS, Fault, another, possible
 from orchestrator.domain.rehearsal.model import changed, observe, stale
 from orchestrator.domain.rehearsal.values import Rehearsal, Try
 from orchestrator.domain.world import Reading, State
@@ -66,12 +67,15 @@ class OnTheModel:
 
     def __init__(self, now: Rehearsal, attempt: Try, fault: Fault, at: int) -> None:
         self.world, self.spec, self.fault, self.at = now.world, attempt.spec, fault, at
+        self.attempt = attempt
         self.looks = 0
 
     def observe(self) -> Reading:
         self.looks += 1
         if self.fault is Fault.BLIND and self.looks >= self.at:
             raise Rejected("injected")
+        if self.fault is Fault.ANOTHER and self.looks >= self.at:
+            return another(self.attempt)
         reading = observe(self.world, self.spec)
         if self.looks != self.at:
             return reading

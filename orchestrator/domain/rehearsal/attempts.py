@@ -6,7 +6,6 @@ answer. A worker may be lost, or freeze, between any two of these, and what it w
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import NamedTuple
 
 from orchestrator.domain import ledger
@@ -25,8 +24,9 @@ from orchestrator.domain.ensure import (
 from orchestrator.domain.errors import ProviderError
 from orchestrator.domain.ledger import Attempt, GroupRecord, Request
 from orchestrator.domain.outcome import Done, Failed, Outcome, Refused, Unknown
-from orchestrator.domain.plan import CUTS, Want
+from orchestrator.domain.plan import Want
 from orchestrator.domain.rehearsal.driving import told
+from orchestrator.domain.rehearsal.faults import Fault, another
 from orchestrator.domain.rehearsal.model import World, changed, observe, stale
 from orchestrator.domain.rehearsal.values import Overwritten, Promotion, Rehearsal, Try
 from orchestrator.domain.state import Ended
@@ -34,57 +34,6 @@ from orchestrator.domain.world import PRIMARY, Reading
 
 LOOKS = 3
 """How often one attempt looks before its time is up: once before the request and twice after it."""
-
-
-class Fault(StrEnum):
-    """What can go wrong with one call of an attempt."""
-
-    NONE = "goes well"
-    # a look
-    BLIND = "sees nothing, and time is up"
-    STALE = "sees what was a moment ago"
-    UNLATCHED = "reads it back, but not latched"
-    HEARSAY = "reads it back, but not by an authority"
-    # the guard
-    NO_JOURNAL = "cannot reach the journal and lets nothing through"
-    WRITTEN = "writes the journal, never learns of it, and lets nothing through"
-    # the request
-    REJECTED = "is rejected"
-    UNANSWERED = "takes effect, the answer is lost"
-    LATE = "is accepted, and takes effect later or never"
-    LATE_UNANSWERED = "gets no answer, and takes effect later or never"
-    # the answer
-    NOT_KEPT = "is heard, but cannot be written to the journal"
-
-
-FAULTS: dict[str, tuple[Fault, ...]] = {
-    "look": (Fault.BLIND, Fault.STALE, Fault.UNLATCHED, Fault.HEARSAY),
-    "guard": (Fault.NO_JOURNAL, Fault.WRITTEN),
-    "request": (Fault.REJECTED, Fault.UNANSWERED, Fault.LATE, Fault.LATE_UNANSWERED),
-    "answer": (Fault.NOT_KEPT,),
-}
-"""The faults of each call."""
-
-
-def possible(now: Rehearsal, attempt: Try, fault: Fault) -> bool:
-    """True where the fault would make a difference to the attempt's next call."""
-    reading_back = attempt.progress.phase is not Phase.LOOKING
-    match fault:
-        case Fault.STALE:
-            # After a request every reading that was begun before it is stale, whatever the type.
-            lags = reading_back or attempt.spec.stale_reads
-            return lags and now.memory.of(_differs, now.world, attempt)
-        case Fault.UNLATCHED | Fault.HEARSAY:
-            order = attempt.order.attempt
-            return reading_back and not order.undo and attempt.mission.plan.step(order.step).kind in CUTS
-    return True
-
-
-def _differs(world: World, attempt: Try) -> bool:
-    try:
-        return stale(world, attempt.spec) is not None
-    except ProviderError:
-        return False
 
 
 def called(now: Rehearsal, attempt: Try, fault: Fault = Fault.NONE) -> tuple[Rehearsal, Try]:
@@ -125,7 +74,7 @@ def _look(journal: GroupRecord, world: World, attempt: Try, fault: Fault) -> tup
     reply = _seen(world, attempt, fault)
     seen = reply.reading if isinstance(reply, Saw) else attempt.seen
     attempt = _after(attempt._replace(seen=seen, looks=attempt.looks + 1), reply)
-    if attempt.place == "look" and (fault is Fault.BLIND or attempt.looks == LOOKS):
+    if attempt.place == "look" and (fault in (Fault.BLIND, Fault.ANOTHER) or attempt.looks == LOOKS):
         attempt = _after(attempt, TimeUp())
     return journal, attempt
 
@@ -134,6 +83,8 @@ def _seen(world: World, attempt: Try, fault: Fault) -> Reply:
     if fault is Fault.BLIND:
         return Blind(why="no answer", lasting=True, elapsed=1.0)
     began = world.clock
+    if fault is Fault.ANOTHER:
+        return Saw(reading=another(attempt), began=began, elapsed=1.0)
     reading: Reading | None
     try:
         reading = observe(world, attempt.spec)

@@ -11,6 +11,7 @@ from orchestrator.domain.ledger import GroupRecord
 from orchestrator.domain.plan import SAFETY, Want
 from orchestrator.domain.rehearsal import endings
 from orchestrator.domain.rehearsal.attempts import may_come, own, promotions_to_come, sent_to_come
+from orchestrator.domain.rehearsal.faults import OTHER
 from orchestrator.domain.rehearsal.model import World
 from orchestrator.domain.rehearsal.values import Broken, Counted, Mission, Overwritten, Promotion, Rehearsal, Try
 from orchestrator.domain.state import ExecutionState, Human, Status, TimerFired
@@ -29,6 +30,7 @@ def judge(now: Rehearsal) -> None:
     for happened in now.happened:
         match happened:
             case Try():
+                _meant(happened)
                 _request(now, happened)
             case Promotion():
                 _promotion(now, happened)
@@ -90,6 +92,12 @@ def _promotion(now: Rehearsal, promotion: Promotion) -> None:
     told = now.state.loss_measured
     if told and told.seconds is not None and promotion.lost > told.seconds + 0.1:
         raise Broken(f"I3: {promotion.lost}s of commits are lost, {told} was told")
+
+
+def _meant(sent: Try) -> None:
+    """I5: nothing is changed at what is not the one that the checks have seen."""
+    if sent.seen and sent.seen.identity == OTHER:
+        raise Broken(f"I5: {sent.order.want} is sent, and another one answered than the checks have seen")
 
 
 def _request(now: Rehearsal, sent: Try) -> None:

@@ -149,7 +149,8 @@ def place_of(spec: ResourceSpec) -> Place:
 
 
 def passed(world: World, seconds: float) -> World:
-    """The world later: every writable server has committed, every standby that reaches its primary has followed.
+    """The world later: every writable server has committed until then, or from when it is one (in no time), and every
+    standby that reaches its primary has followed.
 
     Nothing but this lets time pass: between the moves of a rehearsal the clock stands still, or no two ways would lead
     to the same state.
@@ -281,7 +282,7 @@ def changed(world: World, spec: ResourceSpec, desired: State, seen: Reading | No
         if spec.site in world.dark:
             raise Unreachable(f"{spec.id} does not answer")
         return powered(world, place_of(spec), desired.power)
-    return streamed(_changed_server(world, spec, desired))
+    return passed(_changed_server(world, spec, desired), 0.0)
 
 
 def _set(world: World, spec: ResourceSpec, desired: State, seen: Reading | None) -> World:
@@ -305,7 +306,7 @@ def powered(world: World, place: Place, power: Literal["on", "off"]) -> World:
         elif power == "on" and world.autostart:
             servers[place] = server.booted()
     earlier = {**world.earlier, "@".join(place): Power(power=world.power[place])}
-    return replace(world, servers=servers, power={**world.power, place: power}, earlier=earlier)
+    return passed(replace(world, servers=servers, power={**world.power, place: power}, earlier=earlier), 0.0)
 
 
 def _changed_server(world: World, spec: ResourceSpec, desired: State) -> World:

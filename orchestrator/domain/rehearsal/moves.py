@@ -15,7 +15,6 @@ from orchestrator.domain.commands import Resume
 from orchestrator.domain.ledger import GroupRecord
 from orchestrator.domain.rehearsal import humans, nature
 from orchestrator.domain.rehearsal.attempts import (
-    FAULTS,
     answered,
     called,
     hinders,
@@ -23,11 +22,11 @@ from orchestrator.domain.rehearsal.attempts import (
     landed,
     lost,
     may_come,
-    possible,
     strayed,
     unheard,
 )
 from orchestrator.domain.rehearsal.driving import folded, following, told
+from orchestrator.domain.rehearsal.faults import FAULTS, possible
 from orchestrator.domain.rehearsal.looks import checked, claimed, looked
 from orchestrator.domain.rehearsal.model import World, passed
 from orchestrator.domain.rehearsal.touching import (

@@ -30,7 +30,7 @@ def returned(world: World, site: str) -> World:
         place: server.booted() if place[1] == site and server.role == "down" and not server.unplugged else server
         for place, server in world.servers.items()
     }
-    return streamed(replace(world, servers=servers))
+    return passed(replace(world, servers=servers), 0.0)
 
 
 def cut_off(world: World, site: str) -> World:

@@ -111,3 +111,8 @@ def a_stale_reading_back_counts(patch: pytest.MonkeyPatch) -> None:
         return real(progress, seen)
 
     patch.setattr(ensure, "_reading_back", reading_back)
+
+
+def whoever_answers_is_the_one_meant(patch: pytest.MonkeyPatch) -> None:
+    """What another one answers in its place counts, and it is asked to change."""
+    patch.setattr(ensure, "_another", lambda *_: False)
