@@ -11,10 +11,9 @@ from orchestrator.domain.catalog import Catalog
 from orchestrator.domain.component_types import TYPES
 from orchestrator.domain.findings import Finding, check_model, unknown
 from orchestrator.domain.resolving import resolve
-from orchestrator.domain.runbook import Runbook
+from orchestrator.domain.runbook import VERIFICATION, Runbook
 
 _NAME = re.compile(r"[^\W_][\w-]{0,40}")
-_VERIFICATION = re.compile(r"verify-\d+")
 
 
 def lint(value: Mapping[str, Any], catalog: Catalog) -> tuple[Runbook | None, list[Finding]]:
@@ -89,7 +88,7 @@ def _names(runbook: Runbook) -> list[Finding]:
     return wrong + [
         Finding(code="VALUE", path=("components", name), message=f"{name!r} is what a verification is called")
         for name in runbook.components
-        if _VERIFICATION.fullmatch(name)
+        if VERIFICATION.fullmatch(name)
     ]
 
 

@@ -14,6 +14,9 @@ from orchestrator.domain.durations import Seconds
 Mode = Literal["planned", "forced"]
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,40}")
+VERIFICATION = re.compile(r"verify-\d+")
+"""What a plan calls the items of `verify`, by their numbers: no component may be called so."""
+
 _DIRECTION = re.compile(r"\s*(\S+)\s*->\s*(\S+)\s*")
 
 

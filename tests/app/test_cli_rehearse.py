@@ -144,5 +144,5 @@ def test_a_runbook_whose_failover_never_succeeds_is_not_told_to_hold(
     monkeypatch.setattr(humans, "approval", lambda *_: None)  # nobody approves
     assert run(["rehearse", DEMO, "--faults", "0", "--jobs", "1"]) is ExitCode.FINDINGS
     told = capsys.readouterr().out
-    assert told.startswith("demo: BROKEN in 5 of 6 scenarios, by 0 faults")
-    assert "without any fault it does not succeed: REFUSED: nobody approved in time" in told
+    assert told.startswith("demo: BROKEN in 7 of 8 scenarios, by 0 faults")
+    assert "without any fault forced to right does not succeed: REFUSED: nobody approved in time" in told

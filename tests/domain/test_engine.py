@@ -1,6 +1,6 @@
 """The engine against a model world, with every placement of one fault, and of two in the scenarios that are small.
 
-TIDEOVER_FAULT_PAIRS=1 follows every pair in every scenario (three minutes on two cores).
+TIDEOVER_FAULT_PAIRS=1 follows every pair in every scenario, for half an hour or more.
 """
 
 from __future__ import annotations
@@ -80,6 +80,12 @@ PLANNED: tuple[PlanMode, str, str | None] = ("planned", "right", None)
 REBUILD: tuple[PlanMode, str, str | None] = ("reprotect", "left", None)
 BACK: tuple[PlanMode, str, str | None] = ("planned", "left", None)
 UNFENCE: tuple[PlanMode, str, str | None] = ("unfence", "left", None)
+FORCED_BACK: tuple[PlanMode, str, str | None] = ("forced", "left", "60s")
+UNFENCE_THERE: tuple[PlanMode, str, str | None] = ("unfence", "right", None)
+
+
+def bare() -> Runbook:
+    return runbooks.runbook(runbooks.BARE)
 
 
 def shop() -> Runbook:
@@ -128,6 +134,14 @@ def scenarios() -> list[Scenario]:
         Scenario("demo planned", runbooks.demo, (PLANNED, FORCED), healthy, undo, switched),
         Scenario("demo there and back", runbooks.demo, there_and_back, dead, undo, succeeded),
         Scenario("demo forced, then unfenced", runbooks.demo, (FORCED, UNFENCE), dead, undo, moved),
+        Scenario(
+            "bare forced there and back, then unfenced",
+            bare,
+            (FORCED, FORCED_BACK, UNFENCE_THERE),
+            healthy,
+            undo,
+            frozenset({"unfence SUCCEEDED", "unfence REFUSED"}),
+        ),
         Scenario("shop forced, source healthy", shop, (FORCED, FORCED), healthy, undo, moved),
         Scenario("shop forced, source cut off", shop, (FORCED, UNFENCE), partitioned, undo, moved),
         Scenario("shop planned", shop, (PLANNED,), healthy, undo, switched),

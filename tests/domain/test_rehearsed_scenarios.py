@@ -1,16 +1,24 @@
-"""What `tideover rehearse` searches of the demo, with two faults. TIDEOVER_FAULT_PAIRS=1: from every start."""
+"""What `tideover rehearse` searches of the demo, with two faults, where no other execution follows.
+
+TIDEOVER_FAULT_PAIRS=1: all of it.
+"""
 
 from __future__ import annotations
+
+from typing import Any
 
 import pytest
 
 from orchestrator.app.registry import catalog
+from orchestrator.domain import ledger
+from orchestrator.domain.ledger import GroupRecord
 from orchestrator.domain.rehearsal.scenarios import Scenario, scenarios
+from orchestrator.domain.rehearsal.search import Counterexample
 from tests.domain import runbooks
 from tests.domain.test_engine import ALL_PAIRS
 
 ALL = tuple(scenarios(runbooks.demo(), catalog()))
-QUICK = (ALL[0], ALL[-1])
+QUICK = tuple(scenario for scenario in ALL if not scenario.origin.mission.then)
 
 
 @pytest.mark.timeout(1800)
@@ -19,3 +27,37 @@ def test_no_pair_of_faults_breaks_an_invariant(scenario: Scenario) -> None:
     one, two = scenario.search(1).run(), scenario.search(2).run()
     assert one.schedules < two.schedules
     assert one.ends.keys() <= two.ends.keys()
+
+
+def test_without_a_fault_the_way_back_is_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Control: where the claims of an execution outlive it, no later one can do anything."""
+    begun = ledger.open_execution
+
+    def opened(record: GroupRecord, *given: Any, **named: Any) -> GroupRecord | str:
+        after = begun(record, *given, **named)
+        return after if isinstance(after, str) else after.model_copy(update={"claims": record.claims})
+
+    ended = ledger.close_execution
+
+    def closed(record: GroupRecord, *given: Any) -> GroupRecord:
+        return ended(record, *given).model_copy(update={"claims": record.claims})
+
+    alive = next(scenario for scenario in ALL if scenario.returns)
+    assert alive.search(0).run().ends["reprotect SUCCEEDED"]
+    monkeypatch.setattr(ledger, "open_execution", opened)
+    monkeypatch.setattr(ledger, "close_execution", closed)
+    with pytest.raises(Counterexample, match="without any fault planned to left does not succeed"):
+        alive.search(0).run()
+
+
+@pytest.mark.parametrize("approvers", ["[Ann, Bob]", "[Eve]"])
+def test_an_approver_is_the_same_in_every_spelling(approvers: str) -> None:
+    gates = f"gates:\n  - {{before: fence, approvers: {approvers}}}\n"
+    for scenario in scenarios(runbooks.runbook(runbooks.BARE + gates), catalog()):
+        assert scenario.search(0).run().ends
+
+
+def test_a_component_may_be_called_almost_like_a_verification() -> None:
+    text = runbooks.BARE.replace("  db:\n", "  verify-db:\n")
+    for scenario in scenarios(runbooks.runbook(text), catalog()):
+        assert scenario.search(0).run().ends

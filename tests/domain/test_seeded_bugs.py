@@ -34,6 +34,7 @@ from tests.domain.test_engine import (
     STRICT,
     UNFENCE,
     Scenario,
+    bare,
     dead,
     healthy,
     partitioned,
@@ -43,13 +44,14 @@ from tests.domain.test_engine import (
 ABORT = ("abort",)
 
 
-def bare() -> Runbook:
-    return runbooks.runbook(runbooks.BARE)
-
-
 def gated() -> Runbook:
     """Only bob and carol may approve the move."""
     return runbooks.runbook(runbooks.BARE + "gates:\n  - {before: fence, approvers: [bob, carol], timeout: 2m}\n")
+
+
+def generous() -> Runbook:
+    """Its objective allows for more than a human accepts by name."""
+    return runbooks.runbook(runbooks.BARE.replace("rpo: 10s", "rpo: 5m"))
 
 
 def just_started(world: World) -> World:
@@ -73,6 +75,7 @@ SMALL = (
     _small("bare, forced twice", runbooks.BARE, FORCED, FORCED),
     _small("bare, rebuilt", runbooks.BARE, FORCED, REBUILD),
     _small("bare, unfenced", runbooks.BARE, FORCED, UNFENCE),
+    _small("bare, moved and rebuilt", runbooks.BARE, PLANNED, REBUILD),
     _small("machine, forced", runbooks.MACHINE, FORCED),
     _small("machine, forced twice", runbooks.MACHINE, FORCED, FORCED),
     _small("machine, unfenced", runbooks.MACHINE, FORCED, UNFENCE),
@@ -82,6 +85,9 @@ SMALL = (
     Scenario("bare, its loss unknown", bare, (FORCED,), untold, ABORT, frozenset()),
     Scenario("bare, humans vouch for all", bare, (FORCED,), healthy, ("attest",), frozenset()),
     Scenario("gated, cut off", gated, (STRICT,), partitioned, ("accept", "accept"), frozenset()),
+    Scenario("generous, cut off", generous, (STRICT,), partitioned, ABORT, frozenset()),
+    Scenario("bare, little accepted", bare, (STRICT,), healthy, ABORT, frozenset()),
+    _small("shop, there and back", runbooks.SHOP, FORCED, REBUILD, BACK),
     Scenario("demo planned, aborted", runbooks.demo, (PLANNED, FORCED), healthy, ABORT, frozenset()),
     Scenario("demo back again", runbooks.demo, (FORCED, REBUILD, BACK), dead, ("retry", "abort"), frozenset()),
 )
@@ -107,6 +113,12 @@ FOUND: list[tuple[Sabotage, str, int]] = [
     (in_what_people_say.an_approval_that_names_no_plan_counts, FORCED_ALIVE, 0),
     (in_what_people_say.half_a_hash_is_enough, FORCED_ALIVE, 0),
     (in_what_people_say.half_a_name_is_enough, "gated, cut off", 0),
+    (in_what_people_say.one_approval_counts_for_every_gate, "pair forced, source dead", 0),
+    (in_ensure.an_isolation_takes_the_fast_path, "bare, moved and rebuilt", 0),
+    (in_ensure.an_announcement_takes_the_fast_path, "shop planned", 0),
+    (in_undo.what_was_skipped_is_not_told, "demo forced, humans skip", 1),
+    (in_plans.what_needs_it_is_stopped_afterwards, "pair planned", 1),
+    (in_plans.a_dependent_starts_on_what_is_not_there, "shop forced, source healthy", 0),
     (in_the_engine.what_nobody_knows_to_be_lost_is_not, "bare, its loss unknown", 0),
     (in_the_engine.a_handshake_counts_as_a_contact, "bare, its loss unknown", 0),
     (in_the_engine.success_without_the_outside_view, FORCED_ALIVE, 0),
@@ -123,6 +135,7 @@ FOUND: list[tuple[Sabotage, str, int]] = [
     (in_the_engine.every_end_says_protected, FORCED_ALIVE, 0),
     (in_what_people_say.an_approval_that_nobody_gave_in_time_counts_as_given, "shop forced, source healthy", 1),
     (in_what_people_say.anybody_may_accept_more_loss, "gated, cut off", 1),
+    (in_what_people_say.the_objective_counts_beside_what_was_named, "generous, cut off", 1),
     (in_what_people_say.a_gate_expires_though_it_was_approved, FORCED_ALIVE, 1),
     (in_the_engine.an_old_deadline_ends_a_new_wait, "demo forced, fence dark", 1),
     (in_the_ledger.a_fence_in_doubt_does_not_hinder, "demo back again", 1),
@@ -141,9 +154,12 @@ FOUND: list[tuple[Sabotage, str, int]] = [
     (in_the_engine.unlatched_will_do, FORCED_ALIVE, 1),
     (in_the_engine.unknown_counts_as_done, FORCED_ALIVE, 1),
     (in_ensure.accepted_counts_as_done, FORCED_ALIVE, 1),
+    (in_the_ledger.a_rebuild_forgets_what_it_is_not_about, "shop, there and back", 1),
     (in_ensure.no_answer_counts_as_done, FORCED_ALIVE, 1),
     (in_ensure.no_answer_counts_as_not_sent, FORCED_ALIVE, 1),
+    (in_ensure.what_could_not_be_looked_at_is_changed, "demo planned", 1),
     (in_ensure.whoever_answers_is_the_one_meant, "demo planned", 1),
+    (in_ensure.whoever_answers_afterwards_has_done_it, "demo planned", 1),
     (in_ensure.it_toggles, FORCED_ALIVE, 1),
     (in_the_ledger.an_unknown_closes_its_doubt, FORCED_ALIVE, 1),
     (in_undo.an_unknown_is_not_undone, FORCED_ALIVE, 1),
@@ -183,6 +199,8 @@ FOUND: list[tuple[Sabotage, str, int]] = [
     (in_undo.rollback_after_the_promotion_was_issued, "demo planned, aborted", 2),
     (in_undo.an_abort_undoes_after_the_promotion, "demo planned, aborted", 2),
     (in_undo.what_was_to_be_switched_off_again_is_believed_to_be_off, "machine, forced twice", 2),
+    (in_the_engine.the_loss_counts_until_it_is_measured, "bare, little accepted", 2),
+    (in_the_ledger.who_has_served_is_not_noted_at_the_end, "bare, unfenced", 2),
     (in_ensure.a_stale_reading_back_counts, "bare, just started and cut off", 2),
 ]
 
@@ -196,7 +214,7 @@ def test_rehearsal_finds_the_broken_rule(
     with pytest.raises(Counterexample) as found:
         scenario.explored(faults)
     assert found.value.faults == faults
-    assert len(found.value.story) > 3
+    assert len(found.value.story) > 2
 
 
 @pytest.mark.parametrize("scenario", SMALL, ids=lambda scenario: scenario.name)

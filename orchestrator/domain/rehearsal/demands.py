@@ -17,12 +17,14 @@ class Demands:
     """proof: component that acts on the world to the weakest evidence that it is cut off at the other site (I2).
     approvals: what a human has to approve, by the ID of the step, to those who may; empty: everybody (I7).
     answers: component that the sites share, and site, to what a client is answered while the service is there (I10),
-    and for how many seconds it may believe that.
+    and for how many seconds it may believe that. needs: component to those that have to be up before it, and to go down
+    after it.
     """
 
     proof: Mapping[str, Strength]
     approvals: Mapping[str, tuple[str, ...]]
     answers: Mapping[tuple[str, str], tuple[frozenset[str], float]]
+    needs: Mapping[str, tuple[str, ...]]
 
     def answered(self, component: str, site: str, state: State | None) -> bool:
         """True where this state leads clients of the component to the site."""
@@ -48,7 +50,7 @@ def demanded(runbook: Runbook) -> Demands:
     shared = [name for name, component in runbook.components.items() if TYPES[component.type].shared]
     answers = {(name, site): (_values(runbook.components[name].at.get(site, {})), _ttl(runbook.components[name].own))
                for name in shared for site in runbook.direction}  # fmt: skip
-    return Demands(proof, approvals, answers)
+    return Demands(proof, approvals, answers, {name: one.needs for name, one in runbook.components.items()})
 
 
 def _ttl(keys: Mapping[str, Any]) -> float:

@@ -30,12 +30,13 @@ def judge(now: Rehearsal) -> None:
 
 
 def _proposed(now: Rehearsal, finish: Finish) -> None:
-    """I9: nobody is told to lift the fence of what was replaced, or may be."""
+    """I9: nobody is told to lift the fence of what was replaced, or may be, unless it would start as a standby."""
     for command in finish.next_commands:
         if command.startswith("tideover unfence"):
             site = command.rpartition(" ")[2]
-            elsewhere = {lawful for lawful in now.past.lawful.values() if lawful != site}
-            elsewhere |= {sent.order.want.site or "" for sent in promotions_to_come(now)} - {site}
+            writers = {name for (name, at), server in now.world.servers.items() if at == site and not server.signal}
+            coming = [(sent.order.want.component, sent.order.want.site) for sent in promotions_to_come(now)]
+            elsewhere = {at for name, at in (*now.past.lawful.items(), *coming) if at and name in writers} - {site}
             if elsewhere:
                 raise Broken(f"I9: `{command}` is proposed, but {sorted(elsewhere)} was promoted, or may be")
 
@@ -61,6 +62,7 @@ def _succeeded(now: Rehearsal) -> None:
             raise Broken(f"I4: SUCCEEDED, but not so: {step.wants[0]}")
     if not plan.moves:
         return
+    _told(now, told)
     _verified(now)
     for component, lawful in now.past.lawful.items():
         if lawful != plan.target:
@@ -74,6 +76,17 @@ def _succeeded(now: Rehearsal) -> None:
             continue
         if not now.mission.demands.answered(shared, plan.target, state):
             raise Broken(f"I10: SUCCEEDED, but {shared} points elsewhere: {state}")
+
+
+def _told(now: Rehearsal, told: str) -> None:
+    """What a human has skipped is said; what is done again for the clients was asked for, and not found done."""
+    for step in now.plan.steps:
+        record = now.state.steps[step.id]
+        if record.status is Status.SKIPPED and step.id not in told:
+            raise Broken(f"I4: SUCCEEDED, and not a word of {step.id}, which was skipped")
+        asked = record.evidence and record.evidence.requested_at is not None
+        if step.kind == "announce" and record.status is Status.DONE and not asked:
+            raise Broken(f"I10: SUCCEEDED, but nobody was asked for {step.id}")
 
 
 def _verified(now: Rehearsal) -> None:

@@ -10,7 +10,7 @@ from orchestrator.domain.plan import CUTS
 from orchestrator.domain.rehearsal.model import World, is_server, stale
 from orchestrator.domain.rehearsal.values import Rehearsal, Try
 from orchestrator.domain.state import ExecutionState
-from orchestrator.domain.world import Reading
+from orchestrator.domain.world import Reading, Replication
 
 OTHER = "another one"
 """The identity of what answers in the place of what was meant."""
@@ -77,11 +77,12 @@ def _differs(world: World, attempt: Try) -> bool:
 
 
 def another(attempt: Try) -> Reading:
-    """What answers in its place, and is as it should be."""
+    """What answers in its place: it is as this one should be, and new."""
     return Reading(
         states=(attempt.progress.goal.desired,),
         authority=attempt.spec.id,
         authoritative=True,
         latched=True,
         identity=OTHER,
+        replication=Replication(timeline=1, written=0),
     )

@@ -81,6 +81,8 @@ def _counted(counted: Counted) -> None:
     new: list[Command] = [a for gate, a in after.approvals.items() if before.approvals.get(gate) != a]
     for step, attestations in after.attestations.items():
         new += [attest for attest in attestations if attest not in before.attestations.get(step, ())]
+    if len(new) > 1:
+        raise Broken(f"I7: this counts {len(new)} times: {new[0]}")
     if wrong := [command for command in new if command != said]:
         raise Broken(f"I7: this counts as said, and nobody said it: {wrong[0]}")
 
@@ -95,8 +97,10 @@ def _promotion(now: Rehearsal, promotion: Promotion) -> None:
 
 
 def _meant(sent: Try) -> None:
-    """I5: nothing is changed at what is not the one that the checks have seen."""
-    if sent.seen and sent.seen.identity == OTHER:
+    """I5: nothing is changed unseen, nor at what is not the one that the checks have seen."""
+    if sent.seen is None:
+        raise Broken(f"I5: {sent.order.want} is sent by who has not looked")
+    if sent.seen.identity == OTHER:
         raise Broken(f"I5: {sent.order.want} is sent, and another one answered than the checks have seen")
 
 
@@ -108,6 +112,7 @@ def _request(now: Rehearsal, sent: Try) -> None:
     if sent.order.attempt.undo:
         return
     _agreed(now, sent)
+    _in_order(now, sent)
     starting = [step for step in sent.mission.plan.of_kind("start") if step.id == sent.order.attempt.step]
     if want.desired == PRIMARY:
         _promotion_is_due(now, sent)
@@ -126,6 +131,29 @@ def _request(now: Rehearsal, sent: Try) -> None:
         _isolated(now, want)
 
 
+def _in_order(now: Rehearsal, sent: Try) -> None:
+    """I10: what serves comes up after all that it needs, and is stopped before; but for what a human has skipped."""
+    want, plan, demands = sent.order.want, sent.mission.plan, sent.mission.demands
+    if not (own(now, sent) and plan.moves and want.site) or want.site in now.past.disturbed:
+        return
+    skipped = {step.component for step in plan.steps if now.state.steps[step.id].status is Status.SKIPPED}
+    acting = {name for name in demands.proof if name in skipped or _acts(now.world, name, want.site)}
+    if want.activates and want.site == plan.target:
+        down = [name for name in demands.needs[want.component] if name in demands.proof.keys() - acting]
+        if down:
+            raise Broken(f"I10: {want} is sent before what it needs is up: {down}")
+    if want.deactivates and want.site == plan.source and plan.mode == "planned":
+        up = [name for name in acting - skipped if want.component in demands.needs[name]]
+        if up:
+            raise Broken(f"I10: {want} is sent while what needs it is up: {up}")
+
+
+def _acts(world: World, component: str, site: str) -> bool:
+    if (component, site) in world.servers:
+        return site in world.writable(component)
+    return world.power[component, site] == "on"
+
+
 def _isolated(now: Rehearsal, want: Want) -> None:
     """I9: what was replaced comes back only when it is proven that it cannot accept writes."""
     for step in now.plan.of_kind("isolate"):
@@ -141,11 +169,11 @@ def _isolated(now: Rehearsal, want: Want) -> None:
 def _given_back(now: Rehearsal, sent: Try) -> None:
     """I9: what was replaced stays fenced. I8: so does what a promotion may replace yet, of whichever execution.
 
-    Undo may power on a machine as it was before: where what starts on it is a standby, that makes no writer.
+    A machine may be powered on where what starts on it is a standby: that makes no writer.
     """
     want = sent.order.want
     server = now.world.servers.get((want.component, want.site or ""))
-    if sent.order.attempt.undo and want.desired == ON and server and server.signal:
+    if want.desired == ON and server and server.signal:
         return
     if now.past.lawful.get(want.component, want.site) != want.site:
         raise Broken(f"I9: {want} is sent, but {now.past.lawful[want.component]} was promoted since")
@@ -164,7 +192,8 @@ def _agreed(now: Rehearsal, sent: Try) -> None:
         approval = now.state.approvals.get(gate)
         if approval is None:
             raise Broken(f"I7: {sent.order.want} is sent, but nobody has approved {gate!r}")
-        if approval.plan != now.mission.hash or (approvers and approval.by not in approvers):
+        allowed = not approvers or _spelt(approval.by) in map(_spelt, approvers)
+        if approval.plan != now.mission.hash or not allowed:
             raise Broken(f"I7: {sent.order.want} is sent, but {gate!r} was approved by {approval}")
 
 
@@ -196,15 +225,21 @@ def _proven(now: Rehearsal, component: str, needed: Strength, want: Want) -> Non
 def _strong(now: Rehearsal, evidence: Evidence, needed: Strength) -> bool:
     """True where two people vouch for it, or as many controllers as are needed have read it themselves, latched, after
     they were asked; what the engine makes of their strength does not count."""
-    if len({normalize("NFKC", by).strip().casefold() for by in evidence.attested_by}) > 1:
+    if len(set(map(_spelt, evidence.attested_by))) > 1:
         return True
     read = [
         each for each in (evidence, *evidence.beside)
         if each.requested_at is not None and each.reading.authoritative and each.reading.latched
+        and each.reading.identity != OTHER
     ]  # fmt: skip
     if needed < Strength.F3:
         return evidence in read
     return len({now.plan.resources[each.resource].controller for each in read} - {""}) > 1
+
+
+def _spelt(by: str) -> str:
+    """The same for every spelling of a name."""
+    return normalize("NFKC", by).strip().casefold()
 
 
 def _start_is_due(now: Rehearsal, sent: Try) -> None:

@@ -14,6 +14,7 @@ from typing import Literal
 
 from orchestrator.domain.errors import Conflict, Rejected, Unreachable
 from orchestrator.domain.plan import Plan, ResourceSpec
+from orchestrator.domain.runbook import VERIFICATION
 from orchestrator.domain.world import (
     OFF,
     Holder,
@@ -136,7 +137,7 @@ def is_server(spec: ResourceSpec) -> bool:
 
 def is_probe(spec: ResourceSpec) -> bool:
     """True for a verification from outside."""
-    return spec.id.startswith("verify-")
+    return bool(VERIFICATION.fullmatch(spec.id))
 
 
 def place_of(spec: ResourceSpec) -> Place:

@@ -38,17 +38,18 @@ LEAVES_OUT = (
 class Scenario:
     """An execution with all that may follow it, how the source is when it begins, and how humans react.
 
-    `succeeds`: without a fault it has to, or else it must not.
+    `succeeds`: without a fault it has to, or else it must not. `returns`: without a fault the way back has to, too.
     """
 
     name: str
     start: str
     origin: Rehearsal
     succeeds: bool = True
+    returns: bool = False
 
     def search(self, faults: int) -> Search:
         """The search through it, which also finds where it does not end as it has to without a fault."""
-        return Search(self.origin, faults, self.succeeds)
+        return Search(self.origin, faults, self.succeeds, self.returns)
 
     def __str__(self) -> str:
         return f"{self.name}, source {self.start}"
@@ -69,11 +70,15 @@ def scenarios(runbook: Runbook, catalog: Catalog) -> Iterator[Scenario]:
     back = mission("reprotect", home, then=(mission("planned", home),))
     unfence = mission("unfence", home)
     forced = mission("forced", standby, ACCEPTED, (again, home_again, back, unfence))
-    planned = mission("planned", standby, then=(again, home_again))
+    planned = mission("planned", standby, then=(again, home_again, back))
+    strict = mission("forced", standby, "0s")
     rest = at_rest(forced.plan, home, standby, home_again.plan)
-    yield _scenario(planned, "alive", rest, home)
+    yield _scenario(planned, "alive", rest, home, returns=True)
     for start, change in _STARTS.items():
-        yield _scenario(forced, start, change(rest, home), home)
+        yield _scenario(forced, start, change(rest, home), home, returns=start != _CUT_OFF)
+    yield _scenario(strict, "alive, and no loss accepted", rest, home)
+    believed = replace(planned, then=(), reactions=("attest", *planned.reactions))
+    yield _scenario(believed, "alive, and people vouch for what they believe", rest, home)
     vouched = replace(forced, reactions=("attest", *forced.reactions))
     yield _scenario(vouched, "cut off with its fence devices", _dark(rest, home), home)
     if rest.servers:
@@ -81,13 +86,16 @@ def scenarios(runbook: Runbook, catalog: Catalog) -> Iterator[Scenario]:
         yield _scenario(unknown, _UNKNOWN, _untold(rest, home, standby), home, succeeds=False)
 
 
+_CUT_OFF = "cut off"
 _UNKNOWN = "cut off for minutes, its standbys just started"
 """What a promotion would lose nobody can tell then, and no human can accept it by name."""
 
 
-def _scenario(mission: Mission, start: str, world: World, home: str, succeeds: bool = True) -> Scenario:
+def _scenario(
+    mission: Mission, start: str, world: World, home: str, succeeds: bool = True, returns: bool = False
+) -> Scenario:
     lawful = dict.fromkeys((component for component, _ in world.servers), home)
-    return Scenario(mission.plan.mode, start, begin(mission, world, lawful), succeeds)
+    return Scenario(mission.plan.mode, start, begin(mission, world, lawful), succeeds, returns)
 
 
 def _untold(world: World, home: str, standby: str) -> World:
@@ -108,6 +116,6 @@ def _dark(world: World, home: str) -> World:
 _STARTS: dict[str, Callable[[World, str], World]] = {
     "alive": lambda world, _: world,
     "crashed": _crashed,
-    "cut off": cut_off,
+    _CUT_OFF: cut_off,
 }
 """How the source is when the first execution begins, and its fence can be proven by a device."""

@@ -61,8 +61,8 @@ class Search:
     to be looked at and, unless it has had all its faults, until one more was tried in it.
     """
 
-    def __init__(self, origin: Rehearsal, faults: int, succeeds: bool | None = None) -> None:
-        self.covered, self._origin, self._succeeds = Covered(faults), origin, succeeds
+    def __init__(self, origin: Rehearsal, faults: int, succeeds: bool | None = None, returns: bool = False) -> None:
+        self.covered, self._origin, self._succeeds, self._returns = Covered(faults), origin, succeeds, returns
         self._faults = faults
         self._numbers: dict[bytes, int] = {}
         self._parents = array("q")
@@ -115,10 +115,10 @@ class Search:
         if not finish:
             return
         self.covered.ends[f"{now.plan.mode} {finish.end}"] += 1
-        unlike = self._succeeds is not None and self._succeeds is not (finish.end is End.SUCCEEDED)
-        if unlike and now.past.number == 1 and not spent:
-            what = "does not succeed" if self._succeeds else "succeeds"
-            why = f"without any fault it {what}: {finish.end}: {finish.why}"
+        due = self._succeeds if now.past.number == 1 else (True if self._returns and _returning(now) else None)
+        if not spent and due is not None and due is not (finish.end is End.SUCCEEDED):
+            what = "does not succeed" if due else "succeeds"
+            why = f"without any fault {now.mission} {what}: {finish.end}: {finish.why}"
             raise self._counterexample(why, number, None)
 
     def _expand(self, number: int, now: Rehearsal, cost: int, unusual: bool, further: _Level) -> None:
@@ -169,6 +169,11 @@ class Search:
                 then = after(now, move)
                 if self._numbers.get(then.key()) == to:
                     yield move, then
+
+
+def _returning(now: Rehearsal) -> bool:
+    """True where the service is on its way back: the reprotect after a move, or the planned move after that."""
+    return (now.plan.mode, now.past.number) in (("reprotect", 2), ("planned", 3))
 
 
 @contextmanager

@@ -8,8 +8,9 @@ import pytest
 
 from orchestrator.domain import ensure
 from orchestrator.domain.engine import actions
-from orchestrator.domain.ensure import Accepted, InDoubt, Progress, Saw
+from orchestrator.domain.ensure import Accepted, Blind, InDoubt, Progress, Saw
 from orchestrator.domain.outcome import Done, Failed, Unknown
+from orchestrator.domain.plan import Kind
 from orchestrator.domain.rehearsal import model
 from orchestrator.domain.world import Reading
 
@@ -69,15 +70,30 @@ def what_is_read_answers_for_the_request(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ensure, "_reading_back", reading_back)
 
 
-def a_fence_takes_the_fast_path(patch: pytest.MonkeyPatch) -> None:
-    """A fence is done where the machine is read off already."""
+def _taken_for_done(patch: pytest.MonkeyPatch, kind: Kind) -> None:
+    """A step of this kind is done where what it wants is read already."""
     real = actions._perform
 
     def perform(plan: Any, state: Any, step: Any, number: int) -> Any:
         order = real(plan, state, step, number)
-        return order.model_copy(update={"may_be_there": True}) if step.kind == "fence" else order
+        return order.model_copy(update={"may_be_there": True}) if step.kind == kind else order
 
     patch.setattr(actions, "_perform", perform)
+
+
+def a_fence_takes_the_fast_path(patch: pytest.MonkeyPatch) -> None:
+    """A fence is done where the machine is read off already."""
+    _taken_for_done(patch, "fence")
+
+
+def an_isolation_takes_the_fast_path(patch: pytest.MonkeyPatch) -> None:
+    """What was replaced is not stopped where it is read stopped already."""
+    _taken_for_done(patch, "isolate")
+
+
+def an_announcement_takes_the_fast_path(patch: pytest.MonkeyPatch) -> None:
+    """Nobody is told again of an address that is there already."""
+    _taken_for_done(patch, "announce")
 
 
 def undo_takes_the_fast_path(patch: pytest.MonkeyPatch) -> None:
@@ -113,6 +129,30 @@ def a_stale_reading_back_counts(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ensure, "_reading_back", reading_back)
 
 
+def what_could_not_be_looked_at_is_changed(patch: pytest.MonkeyPatch) -> None:
+    """A first look that sees nothing is as good as one that does."""
+    real = ensure._looking
+
+    def looking(progress: Progress, reply: Any) -> Any:
+        after, said = real(progress, reply)
+        if isinstance(reply, Blind) and isinstance(said, Failed):
+            return ensure._to(progress, ensure.Phase.CHANGING), ensure.Change()
+        return after, said
+
+    patch.setattr(ensure, "_looking", looking)
+
+
 def whoever_answers_is_the_one_meant(patch: pytest.MonkeyPatch) -> None:
     """What another one answers in its place counts, and it is asked to change."""
     patch.setattr(ensure, "_another", lambda *_: False)
+
+
+def whoever_answers_afterwards_has_done_it(patch: pytest.MonkeyPatch) -> None:
+    """Who it is, is asked before the change only."""
+    real = ensure._reading_back
+
+    def reading_back(progress: Progress, reply: Any) -> Any:
+        anybody = progress.goal.model_copy(update={"identity": None})
+        return real(progress.model_copy(update={"goal": anybody}), reply)
+
+    patch.setattr(ensure, "_reading_back", reading_back)

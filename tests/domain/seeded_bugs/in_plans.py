@@ -45,6 +45,21 @@ def the_old_primary_is_started_before_it_is_isolated(patch: pytest.MonkeyPatch) 
     _every_plan(patch, reversed_)
 
 
+def what_needs_it_is_stopped_afterwards(patch: pytest.MonkeyPatch) -> None:
+    """A planned move stops everything at once, the databases too."""
+    _every_plan(patch, lambda plan: _weaker(plan, "stop", after=("approve",)))
+
+
+def a_dependent_starts_on_what_is_not_there(patch: pytest.MonkeyPatch) -> None:
+    """A machine starts when all is fenced, and does not wait for the database that it needs."""
+
+    def hasty(plan: Plan) -> Plan:
+        fences = tuple(step.id for step in plan.of_kind("fence"))
+        return _weaker(plan, "start", after=fences) if plan.mode == "forced" else plan
+
+    _every_plan(patch, hasty)
+
+
 def a_switchover_does_not_wait_for_the_standby(patch: pytest.MonkeyPatch) -> None:
     """Up to the shutdown checkpoint will do."""
     patch.setattr(actions, "_condition", lambda _, step: IsState(want=step.wants[0]) if step.wants else IsReadable())

@@ -125,6 +125,12 @@ def a_lost_worker_is_clean(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(fold, "_ended", ended)
 
 
+def the_loss_counts_until_it_is_measured(patch: pytest.MonkeyPatch) -> None:
+    """And not until the source was fenced: what it has committed since the standby was read is left out."""
+    real = checks.current_loss
+    patch.setattr(barrier, "current_loss", lambda plan, state, until: real(plan, state))  # noqa: ARG005
+
+
 def any_loss_is_accepted(patch: pytest.MonkeyPatch) -> None:
     everywhere(patch, "accepted_loss", lambda *_: math.inf, barrier, admission)
 

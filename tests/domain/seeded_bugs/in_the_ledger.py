@@ -10,7 +10,7 @@ from orchestrator.domain import barrier, checks, ledger, settling, twins
 from orchestrator.domain.engine import steps
 from orchestrator.domain.ledger import GroupRecord
 from orchestrator.domain.outcome import Done, Outcome
-from orchestrator.domain.plan import Want
+from orchestrator.domain.plan import Plan, Want
 from tests.domain.seeded_bugs import everywhere, nothing
 
 
@@ -151,3 +151,24 @@ def a_doubt_counts_from_when_it_was_handed_out(patch: pytest.MonkeyPatch) -> Non
 def a_doubt_that_was_answered_before_the_claim_is_none(patch: pytest.MonkeyPatch) -> None:
     """What the checks have read may be older than its effect."""
     patch.setattr(ledger, "still_doubted", lambda record, _: record)
+
+
+def a_rebuild_forgets_what_it_is_not_about(patch: pytest.MonkeyPatch) -> None:
+    """Any clean end leaves nothing to undo, whatever it was about."""
+    real = ledger.close_execution
+
+    def close_execution(record: GroupRecord, plan: Plan, epoch: int, clean: bool) -> GroupRecord:
+        closed = real(record, plan, epoch, clean)
+        return closed.model_copy(update={"issued": (), "before": {}}) if clean else closed
+
+    patch.setattr(ledger, "close_execution", close_execution)
+
+
+def who_has_served_is_not_noted_at_the_end(patch: pytest.MonkeyPatch) -> None:
+    """Only the attempt that read a promotion says who serves, also where its answer was not kept."""
+    real = ledger.close_execution
+
+    def close_execution(record: GroupRecord, *given: Any) -> GroupRecord:
+        return real(record, *given).model_copy(update={"holders": record.holders})
+
+    patch.setattr(ledger, "close_execution", close_execution)

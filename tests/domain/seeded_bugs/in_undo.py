@@ -118,6 +118,12 @@ def what_may_still_come_is_not_told(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(advance, "_success", lambda p, s: real(p, s).partition(";")[0])
 
 
+def what_was_skipped_is_not_told(patch: pytest.MonkeyPatch) -> None:
+    """SUCCEEDED, and not a word of a step that a human has skipped."""
+    real = advance._success
+    patch.setattr(advance, "_success", lambda p, s: real(p, s).partition("; skipped")[0])
+
+
 def what_the_checks_read_was_so_before_all(patch: pytest.MonkeyPatch) -> None:
     """What an unfinished execution has changed is taken for what was there before it."""
 

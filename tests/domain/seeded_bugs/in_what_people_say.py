@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
-from orchestrator.domain import admission, commands
+from orchestrator.domain import admission, barrier, commands
 from orchestrator.domain.commands import Approve
 from orchestrator.domain.engine import steps
+from orchestrator.domain.plan import Plan
+from orchestrator.domain.state import ExecutionState
 from tests.domain import runbooks
 from tests.domain.seeded_bugs import everywhere, nothing
 
@@ -45,6 +47,27 @@ def anybody_may_accept_more_loss(patch: pytest.MonkeyPatch) -> None:
         return asked.model_copy(update={"gate": None}) if asked and state.waiting else asked
 
     patch.setattr(admission, "awaiting", awaiting)
+
+
+def the_objective_counts_beside_what_was_named(patch: pytest.MonkeyPatch) -> None:
+    """A human accepts less loss than the runbook's objective, and that counts all the same."""
+    real = barrier.accepted_loss
+
+    def accepted(plan: Plan, state: ExecutionState) -> float:
+        return max(real(plan, state), plan.objectives.rpo)
+
+    everywhere(patch, "accepted_loss", accepted, barrier, admission)
+
+
+def one_approval_counts_for_every_gate(patch: pytest.MonkeyPatch) -> None:
+    real = fold._approved
+
+    def approved(plan: Plan, state: ExecutionState, approve: Approve, at: float) -> ExecutionState:
+        after: ExecutionState = real(plan, state, approve, at)
+        gates = {step.id: approve for step in plan.of_kind("approve")}
+        return after.model_copy(update={"approvals": {**gates, **after.approvals}})
+
+    patch.setattr(fold, "_approved", approved)
 
 
 def an_approval_counts_for_any_plan(patch: pytest.MonkeyPatch) -> None:
