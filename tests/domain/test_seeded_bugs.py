@@ -75,6 +75,7 @@ SMALL = (
     _small("bare, forced twice", runbooks.BARE, FORCED, FORCED),
     _small("bare, rebuilt", runbooks.BARE, FORCED, REBUILD),
     _small("bare, unfenced", runbooks.BARE, FORCED, UNFENCE),
+    _small("shop, gated", runbooks.SHOP + "gates:\n  - {before: promote}\n", FORCED),
     _small("bare, moved and rebuilt", runbooks.BARE, PLANNED, REBUILD),
     _small("machine, forced", runbooks.MACHINE, FORCED),
     _small("machine, forced twice", runbooks.MACHINE, FORCED, FORCED),
@@ -113,7 +114,7 @@ FOUND: list[tuple[Sabotage, str, int]] = [
     (in_what_people_say.an_approval_that_names_no_plan_counts, FORCED_ALIVE, 0),
     (in_what_people_say.half_a_hash_is_enough, FORCED_ALIVE, 0),
     (in_what_people_say.half_a_name_is_enough, "gated, cut off", 0),
-    (in_what_people_say.one_approval_counts_for_every_gate, "pair forced, source dead", 0),
+    (in_what_people_say.one_approval_counts_for_every_gate, "shop, gated", 0),
     (in_ensure.an_isolation_takes_the_fast_path, "bare, moved and rebuilt", 0),
     (in_ensure.an_announcement_takes_the_fast_path, "shop planned", 0),
     (in_undo.what_was_skipped_is_not_told, "demo forced, humans skip", 1),
@@ -214,7 +215,7 @@ def test_rehearsal_finds_the_broken_rule(
     with pytest.raises(Counterexample) as found:
         scenario.explored(faults)
     assert found.value.faults == faults
-    assert len(found.value.story) > 2
+    assert len(found.value.story) > 3
 
 
 @pytest.mark.parametrize("scenario", SMALL, ids=lambda scenario: scenario.name)

@@ -77,7 +77,7 @@ def _differs(world: World, attempt: Try) -> bool:
 
 
 def another(attempt: Try) -> Reading:
-    """What answers in its place: it is as this one should be, and new."""
+    """What answers in its place: it is as this one should be, and its log has just begun."""
     return Reading(
         states=(attempt.progress.goal.desired,),
         authority=attempt.spec.id,

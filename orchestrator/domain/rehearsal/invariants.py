@@ -238,7 +238,7 @@ def _strong(now: Rehearsal, evidence: Evidence, needed: Strength) -> bool:
 
 
 def _spelt(by: str) -> str:
-    """The same for every spelling of a name."""
+    """The same for every spelling of a name. The judge's own: it does not go by what it judges (`commands.person`)."""
     return normalize("NFKC", by).strip().casefold()
 
 

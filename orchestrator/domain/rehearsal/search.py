@@ -115,11 +115,17 @@ class Search:
         if not finish:
             return
         self.covered.ends[f"{now.plan.mode} {finish.end}"] += 1
-        due = self._succeeds if now.past.number == 1 else (True if self._returns and _returning(now) else None)
-        if not spent and due is not None and due is not (finish.end is End.SUCCEEDED):
-            what = "does not succeed" if due else "succeeds"
+        if not spent and self._due(now) is (finish.end is not End.SUCCEEDED):
+            what = "succeeds" if finish.end is End.SUCCEEDED else "does not succeed"
             why = f"without any fault {now.mission} {what}: {finish.end}: {finish.why}"
             raise self._counterexample(why, number, None)
+
+    def _due(self, now: Rehearsal) -> bool | None:
+        """Whether the execution has to succeed without a fault; None where that is open."""
+        if now.past.number == 1:
+            return self._succeeds
+        returning = (now.plan.mode, now.past.number) in (("reprotect", 2), ("planned", 3))
+        return True if self._returns and returning else None
 
     def _expand(self, number: int, now: Rehearsal, cost: int, unusual: bool, further: _Level) -> None:
         """The moves of this cost were made; states that nobody has met before are added to `further`."""
@@ -169,11 +175,6 @@ class Search:
                 then = after(now, move)
                 if self._numbers.get(then.key()) == to:
                     yield move, then
-
-
-def _returning(now: Rehearsal) -> bool:
-    """True where the service is on its way back: the reprotect after a move, or the planned move after that."""
-    return (now.plan.mode, now.past.number) in (("reprotect", 2), ("planned", 3))
 
 
 @contextmanager
