@@ -129,7 +129,7 @@ class _Builder:
             off = self._power(name, site, "off")
             stopped = self._want(server, STOPPED, name, site)
             self._add("isolate", name, site, approve, f"{name} at {site} cannot accept writes", wants=(stopped, *off),
-                      needs_strength=Strength.F2, needs_latch=True)  # fmt: skip
+                      touches=(server,), needs_strength=Strength.F2, needs_latch=True)  # fmt: skip
             self._start(name, site, (f"{name}.isolate",), f"power on {name}'s machine at {site}")
             upstream = ReplicatesFrom(site=self.source)
             self._add("rebuild", name, site, (f"{name}.start",), f"rebuild {name} at {site} from {self.source}",

@@ -68,7 +68,8 @@ class Scenario:
         mission = self.mission
         home = runbooks.planned(self.runbook(), "forced", "left")
         world = self.condition(at_rest(mission.plan, "left", "right", home))
-        return begin(mission, world, dict.fromkeys((component for component, _ in world.servers), "left"))
+        serving = {component: next(iter(world.writable(component)), "left") for component, _ in world.servers}
+        return begin(mission, world, serving)
 
     def explored(self, faults: int) -> Covered:
         return Search(self.begun(), faults).run()

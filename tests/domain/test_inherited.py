@@ -64,6 +64,7 @@ def test_where_nothing_is_inherited_a_definite_failure_is_rolled_back() -> None:
     [
         pytest.param(_record(doubts=(_request(1),), issued=(_request(1),)), PRIMARY, id="in doubt"),
         pytest.param(_record(issued=(_request(1),)), Role(role="stopped"), id="done"),
+        pytest.param(_record(issued=(_request(1),)), Role(role="standby"), id="neither as asked nor as before"),
     ],
 )
 def test_what_a_lost_execution_asked_for_is_left_to_a_human(record: GroupRecord, found: Role) -> None:

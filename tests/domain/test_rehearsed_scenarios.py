@@ -44,8 +44,8 @@ def test_without_a_fault_the_way_back_is_open(monkeypatch: pytest.MonkeyPatch) -
 
     ended = ledger.close_execution
 
-    def closed(record: GroupRecord, *given: Any) -> GroupRecord:
-        return ended(record, *given).model_copy(update={"claims": record.claims})
+    def closed(record: GroupRecord, *given: Any, **named: Any) -> GroupRecord:
+        return ended(record, *given, **named).model_copy(update={"claims": record.claims})
 
     alive = next(scenario for scenario in ALL if scenario.returns)
     assert alive.search(0).run().ends["reprotect SUCCEEDED"]

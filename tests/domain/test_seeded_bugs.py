@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.domain.plan import PlanMode
-from orchestrator.domain.rehearsal.model import World, passed
+from orchestrator.domain.rehearsal.model import Server, World, passed
 from orchestrator.domain.rehearsal.search import Counterexample
 from orchestrator.domain.runbook import Runbook
 from orchestrator.domain.world import Power
@@ -29,6 +29,7 @@ from tests.domain.seeded_bugs import (
 from tests.domain.test_engine import (
     BACK,
     FORCED,
+    FORCED_BACK,
     PLANNED,
     REBUILD,
     STRICT,
@@ -67,6 +68,12 @@ def untold(world: World) -> World:
     return passed(partitioned(replace(world, servers=servers)), 300.0)
 
 
+def replaced_and_started(world: World) -> World:
+    """The service runs at the right. What it replaced was started since, follows nothing, and is cut off."""
+    old, new = Server("standby", 10_000, signal=True), Server("primary", 10_000)
+    return partitioned(replace(world, servers={place: old if place[1] == "left" else new for place in world.servers}))
+
+
 def _small(name: str, text: str, *missions: tuple[PlanMode, str, str | None]) -> Scenario:
     return Scenario(name, lambda: runbooks.runbook(text), missions, healthy, ABORT, frozenset())
 
@@ -77,12 +84,14 @@ SMALL = (
     _small("bare, unfenced", runbooks.BARE, FORCED, UNFENCE),
     _small("shop, gated", runbooks.SHOP + "gates:\n  - {before: promote}\n", FORCED),
     _small("bare, moved and rebuilt", runbooks.BARE, PLANNED, REBUILD),
+    _small("bare, moved and forced back", runbooks.BARE, PLANNED, FORCED_BACK),
     _small("machine, forced", runbooks.MACHINE, FORCED),
     _small("machine, forced twice", runbooks.MACHINE, FORCED, FORCED),
     _small("machine, unfenced", runbooks.MACHINE, FORCED, UNFENCE),
     _small("strong machine, planned", runbooks.STRONG_MACHINE, PLANNED),
     _small("machine, there and back", runbooks.MACHINE, FORCED, REBUILD, BACK),
     Scenario("bare, just started and cut off", bare, (FORCED,), just_started, ABORT, frozenset()),
+    Scenario("bare, rebuilt unseen", bare, (REBUILD,), replaced_and_started, ABORT, frozenset()),
     Scenario("bare, its loss unknown", bare, (FORCED,), untold, ABORT, frozenset()),
     Scenario("bare, humans vouch for all", bare, (FORCED,), healthy, ("attest",), frozenset()),
     Scenario("gated, cut off", gated, (STRICT,), partitioned, ("accept", "accept"), frozenset()),
@@ -117,6 +126,7 @@ FOUND: list[tuple[Sabotage, str, int]] = [
     (in_what_people_say.one_approval_counts_for_every_gate, "shop, gated", 0),
     (in_ensure.an_isolation_takes_the_fast_path, "bare, moved and rebuilt", 0),
     (in_ensure.an_announcement_takes_the_fast_path, "shop planned", 0),
+    (in_plans.an_isolation_takes_no_server_along, "bare, rebuilt unseen", 0),
     (in_undo.what_was_skipped_is_not_told, "demo forced, humans skip", 1),
     (in_plans.what_needs_it_is_stopped_afterwards, "pair planned", 1),
     (in_plans.a_dependent_starts_on_what_is_not_there, "shop forced, source healthy", 0),
@@ -140,6 +150,7 @@ FOUND: list[tuple[Sabotage, str, int]] = [
     (in_what_people_say.a_gate_expires_though_it_was_approved, FORCED_ALIVE, 1),
     (in_the_engine.an_old_deadline_ends_a_new_wait, "demo forced, fence dark", 1),
     (in_the_ledger.a_fence_in_doubt_does_not_hinder, "demo back again", 1),
+    (in_the_ledger.a_fence_ends_with_its_execution, "bare, moved and forced back", 1),
     (in_what_people_say.what_is_no_fence_can_be_attested, "bare, humans vouch for all", 1),
     (in_the_engine.a_pause_stops_nothing, FORCED_ALIVE, 1),
     (in_ensure.what_was_not_seen_in_time_has_failed, FORCED_ALIVE, 1),

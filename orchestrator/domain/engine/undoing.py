@@ -44,14 +44,18 @@ def inherited(plan: Plan, state: ExecutionState) -> tuple[str, ...]:
     open_ends = [doubt for doubt in state.record.doubts if doubt.attempt.epoch != own]
     for request in (request for request in state.record.issued if request.attempt.epoch != own):
         known = (request.want.resource, request.want.desired.kind)
-        reading = state.found.get(request.want.resource)
-        is_so = reading is None or reading.state(request.want.desired.kind) == request.want.desired
-        stays = is_so and known not in touched
+        stays = known not in touched and not _found_as_before(state, request.want.resource)
         if stays or _took_down(plan, state, request):
             open_ends.append(request)
     wants = [r.want for r in open_ends if r.want.resource in plan.resources]
     left = [want for want in wants if before_of(state, want.resource, want.desired.kind) != want.desired]
     return tuple(dict.fromkeys(map(str, left)))
+
+
+def _found_as_before(state: ExecutionState, resource: str) -> bool:
+    """True where this execution's checks have read what the resource was before all that is unfinished."""
+    before, reading = state.record.before.get(resource), state.found.get(resource)
+    return before is not None and reading is not None and reading.state(before.kind) == before
 
 
 def _took_down(plan: Plan, state: ExecutionState, request: Request) -> bool:

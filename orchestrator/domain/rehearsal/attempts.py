@@ -167,7 +167,8 @@ def effected(now: Rehearsal, attempt: Try, after: World) -> Rehearsal:
         return now
     old, new = now.past.lawful[want.component], before.servers[place]
     lost = max(0, before.servers[want.component, old].log - new.log) / 10 if old != want.site else 0.0
-    promotion = Promotion(want.component, want.site, lost, attempt.accepted)
+    replaced = old != want.site and not new.upstream
+    promotion = Promotion(want.component, want.site, lost, attempt.accepted, replaced)
     now = now.since(lawful={**now.past.lawful, want.component: want.site})
     return now._replace(happened=(*now.happened, promotion))
 

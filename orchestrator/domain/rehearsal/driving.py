@@ -113,9 +113,10 @@ def _fold(mission: Mission, state: ExecutionState, event: Event) -> ExecutionSta
 
 
 def _closed(mission: Mission, journal: GroupRecord, state: ExecutionState) -> GroupRecord:
-    if not state.claimed or state.finish is None:
-        return journal
-    return ledger.close_execution(journal, mission.plan, state.record.epoch, state.finish.end.clean)
+    assert state.finish is not None  # noqa: S101 -- only what has ended is closed
+    epoch = state.record.epoch if state.claimed else None
+    closed = ledger.let_go(journal, mission.plan, state.execution.id, epoch, state.finish.end.clean)
+    return journal if isinstance(closed, str) else closed
 
 
 def driven(now: Rehearsal) -> Rehearsal:

@@ -88,7 +88,9 @@ def _counted(counted: Counted) -> None:
 
 
 def _promotion(now: Rehearsal, promotion: Promotion) -> None:
-    """I3: no more is lost than was accepted, nor than was told."""
+    """I3: no more is lost than was accepted, nor than was told. I9: what was replaced stays so until it is rebuilt."""
+    if promotion.replaced:
+        raise Broken(f"I9: {promotion.component} is promoted at {promotion.site}, which was replaced and not rebuilt")
     if promotion.lost > promotion.accepted + 0.1:
         raise Broken(f"I3: {promotion.lost}s of commits are lost, {promotion.accepted}s were accepted")
     told = now.state.loss_measured
@@ -253,7 +255,7 @@ def _start_is_due(now: Rehearsal, sent: Try) -> None:
 
 def _cut_off(world: World, component: str, site: str) -> bool:
     server = world.servers.get((component, site))
-    latched = server is not None and server.signal and server.role in ("stopped", "standby")
+    latched = server is not None and server.signal and server.role != "primary"
     return latched or world.power.get((component, site)) == "off"
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import product
 from typing import NamedTuple
 
-from orchestrator.domain.rehearsal.model import World, passed, streamed, upstream
+from orchestrator.domain.rehearsal.model import Place, World, passed, streamed, upstream
 from orchestrator.domain.rehearsal.values import Rehearsal
 from orchestrator.domain.world import Records
 
@@ -25,12 +25,18 @@ def crashed(world: World, site: str) -> World:
 
 
 def returned(world: World, site: str) -> World:
-    """Every server at the site that had died is back as its disk says, unless its machine was switched off."""
+    """Every server at the site that had died, or was stopped, is up as its disk says, unless its machine was switched
+    off."""
     servers = {
-        place: server.booted() if place[1] == site and server.role == "down" and not server.unplugged else server
+        place: server.booted() if place[1] == site and _may_return(world, place) else server
         for place, server in world.servers.items()
     }
     return passed(replace(world, servers=servers), 0.0)
+
+
+def _may_return(world: World, place: Place) -> bool:
+    server = world.servers[place]
+    return server.role in ("down", "stopped") and world.power[place] == "on" and not server.unplugged
 
 
 def cut_off(world: World, site: str) -> World:
@@ -92,7 +98,7 @@ _REACH = frozenset({"servers", "reach"})
 
 OF_A_SITE = (
     Event("every server at {it} dies", crashed, _SERVERS),
-    Event("every server at {it} that was down comes back by itself", returned, _SERVERS),
+    Event("every server at {it} that was down, or stopped, is started again", returned, _SERVERS),
     Event("{it} is cut off", cut_off, _REACH),
     Event("the fence devices of {it} fall silent", darkened, frozenset({"machines"})),
     Event("{it} is reached again", reached_again, _REACH | {"machines"}),

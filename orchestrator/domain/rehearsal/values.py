@@ -93,12 +93,16 @@ Flight = Try | Check | LookFor | Claim
 
 
 class Promotion(NamedTuple):
-    """A standby became writable, and commits of `lost` seconds went with the old primary; `accepted` were allowed."""
+    """A standby became writable, and commits of `lost` seconds went with the old primary; `accepted` were allowed.
+
+    `replaced`: it had been a primary once, and followed none since.
+    """
 
     component: str
     site: str
     lost: float
     accepted: float
+    replaced: bool
 
 
 class Overwritten(NamedTuple):

@@ -84,6 +84,11 @@ def an_isolation_needs_no_proof(patch: pytest.MonkeyPatch) -> None:
     _every_plan(patch, lambda plan: _weaker(plan, "isolate", needs_strength=Strength.F0, needs_latch=False))
 
 
+def an_isolation_takes_no_server_along(patch: pytest.MonkeyPatch) -> None:
+    """What ran on a machine that it has switched off is no matter of undo."""
+    _every_plan(patch, lambda plan: _weaker(plan, "isolate", touches=()))
+
+
 def a_fence_needs_no_latch(patch: pytest.MonkeyPatch) -> None:
     _every_plan(patch, lambda plan: _weaker(plan, needs_latch=False))
 

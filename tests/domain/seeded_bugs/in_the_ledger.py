@@ -168,7 +168,17 @@ def who_has_served_is_not_noted_at_the_end(patch: pytest.MonkeyPatch) -> None:
     """Only the attempt that read a promotion says who serves, also where its answer was not kept."""
     real = ledger.close_execution
 
-    def close_execution(record: GroupRecord, *given: Any) -> GroupRecord:
-        return real(record, *given).model_copy(update={"holders": record.holders})
+    def close_execution(record: GroupRecord, *given: Any, **named: Any) -> GroupRecord:
+        return real(record, *given, **named).model_copy(update={"holders": record.holders})
+
+    patch.setattr(ledger, "close_execution", close_execution)
+
+
+def a_fence_ends_with_its_execution(patch: pytest.MonkeyPatch) -> None:
+    """What was replaced by an earlier execution may be promoted as if it had followed."""
+    real = ledger.close_execution
+
+    def close_execution(record: GroupRecord, *given: Any, **named: Any) -> GroupRecord:
+        return real(record, *given, **named).model_copy(update={"fenced": {}})
 
     patch.setattr(ledger, "close_execution", close_execution)
