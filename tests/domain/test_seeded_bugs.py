@@ -70,7 +70,7 @@ def untold(world: World) -> World:
 
 def replaced_and_started(world: World) -> World:
     """The service runs at the right. What it replaced was started since, follows nothing, and is cut off."""
-    old, new = Server("standby", 10_000, signal=True), Server("primary", 10_000)
+    old, new = Server("standby", 10_000, signal=True, last="standby"), Server("primary", 10_000)
     return partitioned(replace(world, servers={place: old if place[1] == "left" else new for place in world.servers}))
 
 
@@ -185,6 +185,8 @@ FOUND: list[tuple[Sabotage, str, int]] = [
     (in_plans.a_switchover_does_not_wait_for_the_standby, "demo planned", 1),
     (in_undo.what_was_not_confirmed_is_not_undone, "demo planned", 1),
     (in_the_ledger.the_guard_lets_an_old_epoch_through, "demo back again", 1),
+    (in_undo.rollback_after_the_promotion_was_issued, "demo planned, aborted", 1),
+    (in_undo.an_abort_undoes_after_the_promotion, "demo planned, aborted", 1),
     (in_undo.rolled_back_with_a_doubt, "demo planned, aborted", 1),
     (in_the_ledger.power_on_does_not_count_as_activating, "demo planned, aborted", 1),
     (in_the_ledger.a_doubt_ends_before_its_time, "demo planned, aborted", 1),
@@ -208,8 +210,6 @@ FOUND: list[tuple[Sabotage, str, int]] = [
     (in_undo.what_the_checks_read_was_so_before_all, "bare, forced twice", 2),
     (in_undo.what_an_unfinished_execution_took_down_is_left_so, "bare, forced twice", 2),
     (in_the_ledger.promotions_of_earlier_executions_are_forgotten, "bare, forced twice", 2),
-    (in_undo.rollback_after_the_promotion_was_issued, "demo planned, aborted", 2),
-    (in_undo.an_abort_undoes_after_the_promotion, "demo planned, aborted", 2),
     (in_undo.what_was_to_be_switched_off_again_is_believed_to_be_off, "machine, forced twice", 2),
     (in_the_engine.the_loss_counts_until_it_is_measured, "bare, little accepted", 2),
     (in_the_ledger.who_has_served_is_not_noted_at_the_end, "bare, unfenced", 2),

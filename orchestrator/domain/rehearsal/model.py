@@ -42,20 +42,31 @@ START = 1000.0
 class Server:
     """A database server. `signal`: it starts as a standby (latched); `log`: the end of its log; `upstream`: a site.
 
-    `unplugged`: it went down with its machine, whose boot does not start it unless the world says `autostart`.
-    `fresh`: a standby that was started and has followed nothing since: when its newest commit was made it cannot tell.
+    `last`: what it runs as, or ran as last. `unplugged`: it went down with its machine, whose boot does not start it
+    unless the world says `autostart`. `fresh`: a standby that was started and has followed nothing since: when its
+    newest commit was made it cannot tell.
     """
 
     role: Literal["primary", "standby", "stopped", "down"]
     log: int
     signal: bool = False
     upstream: str | None = None
+    last: Literal["primary", "standby"] = "primary"
     unplugged: bool = False
     fresh: bool = False
 
+    def running(self, role: Literal["primary", "standby"]) -> Server:
+        """It runs as this."""
+        return replace(self, role=role, last=role, unplugged=False)
+
     def booted(self) -> Server:
         """What comes up when its machine does: writable, unless it is latched."""
-        return replace(self, role="standby" if self.signal else "primary", unplugged=False)
+        return self.running("standby" if self.signal else "primary")
+
+    @property
+    def ended_as_primary(self) -> bool:
+        """True where it was a primary when it was stopped, or when it died with nothing done to it since."""
+        return self.last == "primary" and (self.role == "stopped" or (self.role == "down" and not self.signal))
 
 
 @dataclass(frozen=True)
@@ -113,7 +124,8 @@ def at_rest(plan: Plan, primary: str, standby: str, home: Plan | None = None) ->
         place = (spec.component, spec.site)
         if is_server(spec):
             follows = spec.site == standby
-            servers[place] = Server("standby" if follows else "primary", 10_000, follows, primary if follows else None)
+            role: Literal["primary", "standby"] = "standby" if follows else "primary"
+            servers[place] = Server(role, 10_000, follows, primary if follows else None, role)
         power[place] = "on" if spec.site == primary else "off"
     return World(servers, {p: "on" if p in servers else on for p, on in power.items()}, shared)
 
@@ -318,16 +330,13 @@ def _changed_server(world: World, spec: ResourceSpec, desired: State) -> World:
             return _with(world, place, replace(world.servers[place], role="stopped", signal=True))
         case Role(role="stopped"), _:
             return _with(world, place, replace(server, role="stopped", signal=True))
-        case Role(role="primary"), "down":
-            raise Unreachable(f"{spec.id} takes no connections")
-        case Role(role="primary"), _:
-            return _with(world, place, replace(server, role="primary", signal=False, upstream=None))
-        case Role(role="standby"), "stopped" | "standby":
-            return _with(world, place, replace(server, role="standby", signal=True))
+        case Role(role="primary"), _ if server.role in ("primary", "standby") or server.ended_as_primary:
+            return _with(world, place, replace(server.running("primary"), signal=False, upstream=None))
+        case Role(role="standby"), "stopped" | "standby" | "down":
+            return _with(world, place, replace(server.running("standby"), signal=True))
         case ReplicatesFrom(site=site), "stopped" | "standby" | "down":
-            upstream = world.servers[spec.component, site]
-            rebuilt = replace(server, role="standby", signal=True, upstream=site, log=min(server.log, upstream.log))
-            return _with(world, place, rebuilt)
+            log = min(server.log, world.servers[spec.component, site].log)
+            return _with(world, place, replace(server.running("standby"), signal=True, upstream=site, log=log))
     raise Rejected(f"{spec.id} is {server.role}: it cannot become {desired}")
 
 

@@ -36,7 +36,7 @@ class Account:
     seconds: float = 0.0
 
     def __str__(self) -> str:
-        return f"{', '.join(self.ends)}; {len(self.struck)} faults struck, {self.seconds:.1f} s: {self.schedule}"
+        return f"{', '.join(self.ends)}; faults that struck: {len(self.struck)}, {self.seconds:.1f} s: {self.schedule}"
 
 
 async def carry_out(lab: Lab, binary: ServerBinary, schedule: Schedule, plans: dict[LegName, Plan]) -> Account:
