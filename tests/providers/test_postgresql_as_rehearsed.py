@@ -52,12 +52,14 @@ WAYS = (
 )
 
 
-Read = tuple[State | None, bool]
-"""The role, and whether it is latched."""
+Read = tuple[State | None, bool, set[str]]
+"""The role, whether it is latched, and which positions in the log are known."""
 
 
 def _read(reading: Reading) -> Read:
-    return reading.state("role"), reading.latched
+    assert reading.replication
+    known = reading.replication.model_dump(include={"received", "replayed", "written"}, exclude_none=True)
+    return reading.state("role"), reading.latched, set(known)
 
 
 def _really(pair: Pair, at: str, way: Iterable[str], goal: Role) -> tuple[Read, Read | str]:

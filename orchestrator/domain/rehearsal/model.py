@@ -256,23 +256,23 @@ def _observe_server(world: World, spec: ResourceSpec) -> Reading:
 
 
 def _replication(server: Server, streaming: bool, now: float) -> Replication:
-    """A standby that does not stream has heard from its primary as well: a handshake, which brings no commits."""
-    match server.role:
-        case "standby":
-            commit_at, log = None if server.fresh else server.log / 10, server.log
-            return Replication(
-                timeline=1,
-                received=log,
-                replayed=log,
-                last_commit_at=commit_at,
-                last_contact_at=now,
-                streaming=streaming,
-            )
-        case "down":
-            return Replication(timeline=1)
-        case "stopped":
-            return Replication(timeline=1, written=server.log - CHECKPOINT)
-    return Replication(timeline=1, written=server.log)
+    """A standby that does not stream has heard from its primary as well: a handshake, which brings no commits. What is
+    down is read from its files."""
+    if server.role == "standby":
+        commit_at = None if server.fresh else server.log / 10
+        return Replication(
+            timeline=1,
+            received=server.log,
+            replayed=server.log,
+            last_commit_at=commit_at,
+            last_contact_at=now,
+            streaming=streaming,
+        )
+    if server.role == "primary":
+        return Replication(timeline=1, written=server.log)
+    if server.last == "standby":
+        return Replication(timeline=1, received=server.log, replayed=server.log)
+    return Replication(timeline=1, written=server.log - CHECKPOINT if server.role == "stopped" else None)
 
 
 def _reachable(world: World, spec: ResourceSpec) -> Server:
