@@ -141,7 +141,7 @@ def scenarios() -> list[Scenario]:
             (FORCED, FORCED_BACK, UNFENCE_THERE),
             healthy,
             undo,
-            frozenset({"unfence SUCCEEDED", "unfence REFUSED"}),
+            frozenset({"unfence REFUSED", "unfence ABORTED_SAFE"}),
         ),
         Scenario("shop forced, source healthy", shop, (FORCED, FORCED), healthy, undo, moved),
         Scenario("shop forced, source cut off", shop, (FORCED, UNFENCE), partitioned, undo, moved),
