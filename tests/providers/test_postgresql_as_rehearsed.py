@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pytest
 
-from orchestrator.domain.errors import ProviderError
+from orchestrator.domain.errors import Rejected
 from orchestrator.domain.plan import Plan
 from orchestrator.domain.rehearsal.model import World, at_rest, changed, observe
 from orchestrator.domain.rehearsal.nature import crashed, returned
@@ -51,7 +51,6 @@ WAYS = (
     ("stopped", "started", "killed"),
 )
 
-
 Read = tuple[State | None, bool, set[str]]
 """The role, whether it is latched, and which positions in the log are known."""
 
@@ -68,7 +67,7 @@ def _really(pair: Pair, at: str, way: Iterable[str], goal: Role) -> tuple[Read, 
     before = _read(pair.resource(at).observe())
     try:
         return before, _read(change(pair.resource(at), goal))
-    except ProviderError:
+    except Rejected:
         return before, "refused"
 
 
@@ -79,7 +78,7 @@ def _in_the_model(site: str, way: Iterable[str], goal: Role) -> tuple[Read, Read
     before = _read(observe(world, spec))
     try:
         return before, _read(observe(_asked(world, site, goal), spec))
-    except ProviderError:
+    except Rejected:
         return before, "refused"
 
 

@@ -37,9 +37,9 @@ def unrestorable(plan: Plan, state: ExecutionState) -> tuple[str, ...]:
 
 
 def inherited(plan: Plan, state: ExecutionState) -> tuple[str, ...]:
-    """What an earlier execution asked of this plan's resources and nothing here puts back: it may still take effect, or
-    it did and that execution never came to its end, or a server went down with it and was not read to run since. With
-    any of it, not everything is as it was before (I4)."""
+    """What an earlier execution that never came to its end asked of this plan's resources, and nothing here puts back:
+    it may still take effect, or was not found as it was before, or a server went down with it and was not read to run
+    since. With any of it, not everything is as it was before (I4)."""
     own, touched = state.record.epoch, _touched(plan, state)
     open_ends = [doubt for doubt in state.record.doubts if doubt.attempt.epoch != own]
     for request in (request for request in state.record.issued if request.attempt.epoch != own):
