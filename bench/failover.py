@@ -34,6 +34,7 @@ from tests.e2e.lab.database import CLIENT_PASSWORD, CLIENT_USER, DATA, Database,
 from tests.e2e.lab.faults import Faults
 from tests.e2e.lab.needs import how_to_get_it, missing
 from tests.e2e.lab.observer import writer
+from tests.e2e.lab.probing import within
 from tests.e2e.lab.world import Lab
 from tests.e2e.operating import Operation, approval
 from workflows import search_attributes
@@ -63,8 +64,14 @@ class FirstCommit(threading.Thread):
 
 @contextmanager
 def one_dead(template: Path) -> Iterator[tuple[Lab, FirstCommit]]:
-    """A lab whose primary's host is dead, and somebody who wants to commit on the other."""
+    """A lab whose primary's host is dead, and somebody who wants to commit on the other.
+
+    It had committed a moment before: what a template holds may be older than the loss that is accepted.
+    """
     with Lab(template) as lab:
+        primary, standby = lab.databases["pg-a"], lab.databases["pg-b"]
+        primary.ask("INSERT INTO commits VALUES ('before', 1) RETURNING n")
+        within(60, lambda: standby.ask("SELECT n FROM commits WHERE source = 'before'") == 1, "pg-b follows pg-a")
         Faults(lab).crash_host("pg-a")
         waiting = FirstCommit(lab.databases["pg-b"])
         waiting.start()
