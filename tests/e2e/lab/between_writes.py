@@ -10,15 +10,19 @@ import sqlite3
 import sys
 from contextlib import closing
 
-from tests.e2e.lab.probing import send
+from tests.e2e.lab.probing import send, stands_still, within
 
 
 def send_between_writes(journal: str, worker: int, number: signal.Signals, patience: float = 5.0) -> None:
-    """The worker has the signal, if it is still there. Raises sqlite3.OperationalError where the journal was written
-    for all of `patience` seconds."""
+    """The worker has taken the signal, which stops or ends it: each of its threads, before any could write again.
+
+    Raises sqlite3.OperationalError where the journal was written for all of `patience` seconds, and LabBroken where a
+    thread still runs 5 s later.
+    """
     with closing(sqlite3.connect(journal, timeout=patience, isolation_level=None)) as connection:
         connection.execute("BEGIN IMMEDIATE")
         send(number, [worker])
+        within(5.0, lambda: stands_still(worker), f"every thread of {worker} takes {number.name}")
 
 
 if __name__ == "__main__":

@@ -31,12 +31,15 @@ def send(number: signal.Signals, processes: Iterable[int]) -> None:
 
 
 def stands_still(pid: int) -> bool:
-    """The process is stopped, or gone."""
+    """Every thread of the process is stopped, or gone."""
+    return all(_stopped(task) for task in Path(f"/proc/{pid}/task").glob("*/stat"))
+
+
+def _stopped(stat: Path) -> bool:
     try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return stat.read_text().rpartition(")")[2].split()[0] in "TZX"
     except OSError:
         return True
-    return state in "TZ"
 
 
 def connects(address: str, port: int) -> bool:
