@@ -5,7 +5,7 @@
 help:
 	echo "make demo    a real failover on this machine: no root, no cloud, no Docker"
 	echo "make test    the whole test suite; as root on Debian with the end-to-end lab"
-	echo "make faults  every process fault at every step boundary, on the lab; takes about two hours. SCHEDULE='...': that one"
+	echo "make faults  every process fault at every step boundary, on the lab; takes hours. SCHEDULE='...': that one"
 	echo "make soak    random schedules of process faults for MINUTES=10, or the one of SEED=..."
 	echo "make check   style, types, import directions, licences"
 	echo "make bench   what the orchestration costs, as ratios"

@@ -73,7 +73,7 @@ def one_dead(template: Path) -> Iterator[tuple[Lab, FirstCommit]]:
         primary.ask("INSERT INTO commits VALUES ('before', 1) RETURNING n")
         within(60, lambda: standby.ask("SELECT n FROM commits WHERE source = 'before'") == 1, "pg-b follows pg-a")
         Faults(lab).crash_host("pg-a")
-        waiting = FirstCommit(lab.databases["pg-b"])
+        waiting = FirstCommit(standby)
         waiting.start()
         yield lab, waiting
 

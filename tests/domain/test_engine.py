@@ -171,6 +171,12 @@ def test_no_pair_of_faults_breaks_an_invariant(scenario: Scenario) -> None:
     assert scenario.explored(faults=2).states > scenario.explored(faults=1).states
 
 
+def test_what_is_fenced_and_starts_as_a_standby_is_unfenced_lawfully() -> None:
+    """Only two faults lead there."""
+    there_and_back = next(scenario for scenario in scenarios() if UNFENCE_THERE in scenario.missions)
+    assert there_and_back.explored(faults=2).ends["unfence SUCCEEDED"]
+
+
 def test_without_a_fault_each_execution_succeeds() -> None:
     for scenario in scenarios():
         if scenario.condition is not dark:

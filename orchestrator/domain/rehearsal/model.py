@@ -31,6 +31,9 @@ from orchestrator.domain.world import (
 Place = tuple[str, str]
 """(component, site)."""
 
+Runs = Literal["primary", "standby"]
+"""What a server runs as."""
+
 CHECKPOINT = 1
 """What a clean shutdown adds to the log: a standby must be past it."""
 
@@ -51,11 +54,11 @@ class Server:
     log: int
     signal: bool = False
     upstream: str | None = None
-    last: Literal["primary", "standby"] = "primary"
+    last: Runs = "primary"
     unplugged: bool = False
     fresh: bool = False
 
-    def running(self, role: Literal["primary", "standby"]) -> Server:
+    def running(self, role: Runs) -> Server:
         """It runs as this."""
         return replace(self, role=role, last=role, unplugged=False)
 
@@ -124,7 +127,7 @@ def at_rest(plan: Plan, primary: str, standby: str, home: Plan | None = None) ->
         place = (spec.component, spec.site)
         if is_server(spec):
             follows = spec.site == standby
-            role: Literal["primary", "standby"] = "standby" if follows else "primary"
+            role: Runs = "standby" if follows else "primary"
             servers[place] = Server(role, 10_000, follows, primary if follows else None, role)
         power[place] = "on" if spec.site == primary else "off"
     return World(servers, {p: "on" if p in servers else on for p, on in power.items()}, shared)

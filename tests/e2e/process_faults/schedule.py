@@ -155,18 +155,8 @@ def moments(step: Step) -> tuple[Moment, ...]:
 
 
 def every(of: Mapping[LegName, Plan]) -> tuple[Schedule, ...]:
-    """Each injection into each plan, once: alone, or three in one execution where others have to come before it."""
-    return tuple(
-        to(name, *together)
-        for name, plan in of.items()
-        for together in _apart(injections(name, plan), 3 if WAY_TO[name] else 1)
-    )
-
-
-def _apart(of: tuple[Injection, ...], at_most: int) -> list[tuple[Injection, ...]]:
-    """All of them, at most so many together, in their order, and those together as far from each other as can be."""
-    groups = -(-len(of) // at_most)
-    return [of[first::groups] for first in range(groups)]
+    """One schedule for each injection into each plan."""
+    return tuple(to(name, injection) for name, plan in of.items() for injection in injections(name, plan))
 
 
 def sample(of: Mapping[LegName, Plan], seed: int, at_most: int = 5) -> tuple[Schedule, ...]:

@@ -32,10 +32,7 @@ def _hit(schedules: tuple[Schedule, ...]) -> set[tuple[str, str, Moment, str]]:
 
 def test_every_fault_is_tried_at_every_boundary_of_every_step() -> None:
     hit = _hit(every(PLANS))
-    assert len(hit) == sum(len(leg.injections) for schedule in every(PLANS) for leg in schedule.legs), "each once"
-    for schedule in every(PLANS):
-        steps = [injection.step for injection in schedule.legs[-1].injections]
-        assert len(set(steps)) == len(steps), "where several share an execution, each has a step of its own"
+    assert len(hit) == len(every(PLANS)), "each once"
     for name, plan in PLANS.items():
         if aborted_after := ABORTED_AFTER.get(name):
             struck = {(step, at, fault) for leg, step, at, fault in hit if leg == name}
