@@ -46,7 +46,7 @@ def test_a_process_that_lives_is_not_taken_over_whatever_a_human_says(shop: Shop
     shop.world.break_("db@az-a:toy", "sent", "hang")
     with shop.process(shop.plan.hash) as process:
         until(lambda: shop.world.reached("db@az-a:toy", "sent"), shop.said)
-        process.send_signal(signal.SIGSTOP)  # one that is only frozen lives
+        shop.freeze(process)  # one that is only frozen lives
         for statement in ("", "I am sure"):
             with pytest.raises(TideoverError, match=f"process {process.pid} on .* drives it"):
                 shop.failover(holder_is_gone=statement)

@@ -197,16 +197,17 @@ class WorkerProcess:
     async def freeze(self) -> None:
         """None of its threads runs until `thaw`."""
         self.process.send_signal(signal.SIGSTOP)
-        await until(lambda: _thread_states(self.pid) == {"T"})
+        await until(lambda: stands_still(self.pid))
 
     def thaw(self) -> None:
         """It goes on where it was."""
         self.process.send_signal(signal.SIGCONT)
 
 
-def _thread_states(pid: int) -> set[str]:
+def stands_still(pid: int) -> bool:
+    """Every thread of the process is stopped."""
     stats = [stat.read_text() for stat in Path(f"/proc/{pid}/task").glob("*/stat")]
-    return {stat.rpartition(")")[2].split()[0] for stat in stats}
+    return {stat.rpartition(")")[2].split()[0] for stat in stats} == {"T"}
 
 
 def raw(text: str | bytes) -> RawValue:

@@ -84,6 +84,12 @@ class World:
         with self._open() as connection:
             connection.execute("DELETE FROM faults")
 
+    @contextmanager
+    def left_alone(self) -> Iterator[None]:
+        """No process looks at it or changes it meanwhile: one that is frozen in that would keep it from everybody."""
+        with self._open("EXCLUSIVE"):
+            yield
+
     def lose_site(self, site: str) -> None:
         """The machine at the site is dead, and its power controller still answers."""
         with self._changing() as (_, things):
@@ -156,10 +162,10 @@ class World:
             connection.execute("INSERT INTO late VALUES (?, ?, ?)", (time.time() + seconds, resource, dump(state)))
 
     @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
+    def _open(self, lock: str = "IMMEDIATE") -> Iterator[sqlite3.Connection]:
         with closing(sqlite3.connect(self.path, timeout=30, isolation_level=None)) as connection:
             connection.execute("PRAGMA synchronous=OFF")
-            connection.execute("BEGIN IMMEDIATE")
+            connection.execute(f"BEGIN {lock}")
             yield connection
             connection.execute("COMMIT")
 
