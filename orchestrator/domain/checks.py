@@ -12,7 +12,7 @@ from orchestrator.domain.loss import Loss, would_lose
 from orchestrator.domain.plan import Plan
 from orchestrator.domain.settling import beyond_a_word
 from orchestrator.domain.state import ExecutionState
-from orchestrator.domain.twins import replaced
+from orchestrator.domain.twins import maybe_replaced, replaced
 from orchestrator.domain.world import Reading, ReplicatesFrom, Strength, share_no_controller
 
 
@@ -134,7 +134,7 @@ def _roles(plan: Plan, state: ExecutionState, component: str) -> Iterator[CheckF
         text = f"{plan.source} is {source.identity} and {plan.target} is {target.identity}: not the same database"
         yield CheckFinding(level="blocks", component=component, site=None, text=text)
     if plan.mode == "reprotect":
-        yield from _reprotect_roles(plan, component, source, target)
+        yield from _reprotect_roles(plan, state, component)
         return
     if plan.mode == "forced" and promoted_before(state, component, plan.target) and _role(target) == "primary":
         text = "was promoted by an execution that did not come to its end: this one goes on from there"
@@ -157,24 +157,32 @@ def _failover_roles(plan: Plan, state: ExecutionState, component: str) -> Iterat
     if role == "primary":
         yield _blocks(component, plan.target, f"is primary already: {_nothing_to_move(plan, state, component)}")
     elif target and role != "standby":
-        yield _blocks(component, plan.target, f"is {role}, not a standby: start it, or rebuild it with reprotect")
+        text = f"is {_found_as(target)}, not a standby: start it, or rebuild it with reprotect"
+        yield _blocks(component, plan.target, text)
     down = _role(source) in (None, "stopped")  # crashed or shut down: what a forced failover is for
     if source and _role(source) != "primary" and not (down and plan.mode == "forced"):
-        found = _role(source) or "down and was not shut down cleanly"
-        yield _blocks(component, plan.source, f"is {found}, not primary: check the direction and the mode")
+        text = f"is {_found_as(source)}, not primary: check the direction and the mode"
+        yield _blocks(component, plan.source, text)
     streams = target and target.state("replicates_from") == ReplicatesFrom(site=plan.source)
     if plan.mode == "planned" and target and role == "standby" and not streams:
         yield _blocks(component, plan.target, f"does not stream from {plan.source}: a planned move would lose data")
 
 
-def _reprotect_roles(
-    plan: Plan, component: str, primary: Reading | None, old: Reading | None
-) -> Iterator[CheckFinding]:
+def _reprotect_roles(plan: Plan, state: ExecutionState, component: str) -> Iterator[CheckFinding]:
+    primary = state.readings.get(f"{component}@{plan.source}")
     if primary and _role(primary) != "primary":
-        yield _blocks(component, plan.source, f"is {_role(primary)}: there is no primary to rebuild {plan.target} from")
-    if _role(old) == "primary":
+        text = f"is {_found_as(primary)}: there is no primary to rebuild {plan.target} from"
+        yield _blocks(component, plan.source, f"{text}{_start_the_last(plan, state, component)}")
+    if _role(state.readings.get(f"{component}@{plan.target}")) == "primary":
         text = "accepts writes as well: look which data is the right one, and stop the other server by hand"
         yield _blocks(component, plan.target, text)
+
+
+def _start_the_last(plan: Plan, state: ExecutionState, component: str) -> str:
+    """The way out where the database's last primary is down, stands under no fence, and surely has no successor."""
+    last = state.record.holders.get(component) == plan.source and not maybe_replaced(state.record, plan.source)
+    fenced = any(resource.partition(":")[0] == f"{component}@{plan.source}" for resource in state.record.fenced)
+    return "; it was the last one proven, and nothing has replaced it: start its server" if last and not fenced else ""
 
 
 def _ledger(plan: Plan, state: ExecutionState, component: str) -> Iterator[CheckFinding]:
@@ -217,3 +225,8 @@ def _blocks(component: str, site: str | None, text: str) -> CheckFinding:
 
 def _role(reading: Reading | None) -> str | None:
     return reading.role if reading else None
+
+
+def _found_as(reading: Reading) -> str:
+    """The role of a server that was read; one that crashed is in none."""
+    return _role(reading) or "down and was not shut down cleanly"

@@ -74,7 +74,8 @@ def of_files(found: Found, authority: str) -> Reading:
         replication = Replication(timeline=found.timeline, received=found.recovered_to, replayed=found.recovered_to)
     else:
         replication = Replication(timeline=found.timeline, written=found.checkpoint if stopped else None)
-    warnings = [] if stopped else [f"the server is down and was not shut down cleanly ({found.state}): rebuild it"]
+    way_out = "start it where nothing has replaced it, else rebuild it"
+    warnings = [] if stopped else [f"the server is down and was not shut down cleanly ({found.state}): {way_out}"]
     if stopped and not found.latched:
         warnings = ["stopped, but it would come back as a primary: there is no standby.signal"]
     return Reading(

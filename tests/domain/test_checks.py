@@ -1,0 +1,63 @@
+"""What the checks say of databases that are down, and which way they lead out."""
+
+from __future__ import annotations
+
+import pytest
+
+from orchestrator.domain.checks import judge
+from orchestrator.domain.engine import start
+from orchestrator.domain.ledger import Attempt, Execution, GroupRecord, Request
+from orchestrator.domain.plan import Plan, PlanMode, Want
+from orchestrator.domain.world import PRIMARY, STOPPED, Reading, State
+from tests.domain import runbooks
+
+START_IT = "; it was the last one proven, and nothing has replaced it: start its server"
+AT_RIGHT, AT_LEFT = {"db": "right"}, {"db": "left"}
+FENCED = {"db@right:fence_agents": "right"}
+PROMOTED_AT_LEFT = Request(
+    attempt=Attempt(epoch=1, step="db.promote", method=0, n=1),
+    want=Want(resource="db@left", component="db", site="left", desired=PRIMARY),
+    before=None,
+    at=1.0,
+)
+
+
+def _said(mode: PlanMode, right: State | None, **record: object) -> list[str]:
+    """The blocking findings of a plan with the target left, where the server at left has crashed."""
+    plan: Plan = runbooks.planned(runbooks.demo(), mode, "left")
+    execution = Execution(id="e2", who="ann", plan=plan.digest, mode=mode, target="left", since=2.0)
+    ledger = GroupRecord.model_validate({"group": plan.group, "epoch": 1, **record})
+    read = {"db@left": _reading(None), "db@right": _reading(right)}
+    state = start(plan, execution, ledger).model_copy(update={"found": read, "readings": read})
+    return [str(found) for found in judge(plan, state) if found.level == "blocks"]
+
+
+def _reading(state: State | None) -> Reading:
+    return Reading(states=(state,) if state else (), authority="files", authoritative=True, identity="7")
+
+
+@pytest.mark.parametrize(("right", "found"), [(None, "is down and was not shut down cleanly"), (STOPPED, "is stopped")])
+@pytest.mark.parametrize(
+    ("record", "way_out"),
+    [
+        pytest.param({"holders": AT_RIGHT}, START_IT, id="the last primary"),
+        pytest.param({"holders": AT_LEFT}, "", id="replaced"),
+        pytest.param({}, "", id="nobody knows which was the last"),
+        pytest.param({"holders": AT_RIGHT, "fenced": FENCED}, "", id="fenced: an unfence comes first"),
+        pytest.param({"holders": AT_RIGHT, "issued": (PROMOTED_AT_LEFT,)}, "", id="perhaps replaced"),
+    ],
+)
+def test_without_a_primary_nothing_is_rebuilt_and_the_last_one_is_named_where_it_is_safe_to_start(
+    right: State | None, found: str, record: dict[str, object], way_out: str
+) -> None:
+    assert f"db at right: {found}: there is no primary to rebuild left from{way_out}" in _said(
+        "reprotect", right, **record
+    )
+
+
+@pytest.mark.parametrize("mode", ["forced", "planned"])
+def test_a_server_that_crashed_is_called_what_it_is(mode: PlanMode) -> None:
+    (first, *_) = _said(mode, PRIMARY)
+    assert first == (
+        "db at left: is down and was not shut down cleanly, not a standby: start it, or rebuild it with reprotect"
+    )
