@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -34,10 +35,11 @@ class Demo:
         self.said = self._told()
 
     def tideover(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """The command, in another shell."""
-        script = f'. "{self.directory}/environment"; exec "$@"'
-        argv = ["sh", "-c", script, "sh", *TIDEOVER, *arguments]
-        return subprocess.run(argv, cwd=self.cwd, capture_output=True, text=True, timeout=LIMIT, check=False)
+        """The command, in another shell, which knows nothing of the environment that the demo runs in."""
+        script = f'. "{self.directory}/environment"; exec tideover "$@"'
+        argv = ["sh", "-c", script, "sh", *arguments]
+        env = {"HOME": str(self.cwd), "PATH": os.defpath}
+        return subprocess.run(argv, cwd=self.cwd, env=env, capture_output=True, text=True, timeout=LIMIT, check=False)
 
     def interrupt(self) -> int:
         """The exit code after Ctrl-C."""

@@ -14,7 +14,7 @@ def _seconds(_: type, tokens: Sequence[Token]) -> float:
     return durations.parse(tokens[0].value)
 
 
-Duration = Annotated[float | None, Parameter(converter=_seconds)]
+Duration = Annotated[float | None, Parameter(converter=_seconds, metavar="DURATION")]
 """A duration with its unit, such as 30s or 5m; in seconds."""
 
 

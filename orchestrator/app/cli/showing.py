@@ -6,7 +6,9 @@ import asyncio
 import json
 import logging
 import os
+import shlex
 import signal
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -229,7 +231,8 @@ async def _kept(world: DemoWorld, server: EmbeddedServer, settings: Settings) ->
         "TIDEOVER_UI": server.ui,
     }
     file = world.directory / "environment"
-    file.write_text("".join(f"export {name}='{value}'\n" for name, value in variables.items()))
+    own_command = f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"\n'
+    file.write_text("".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items()) + own_command)
     request = {"runbook": GROUP, "to": SITES[1], "mode": "forced", "reason": "tried by hand", "by": "me"}
     console.rule("[bold]Start the next one yourself[/]", align="left", style="dim")
     for name, value in (
