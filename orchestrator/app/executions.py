@@ -24,8 +24,9 @@ from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.exceptions import ApplicationError, CancelledError, TerminatedError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
+from orchestrator.app.connection import unavailable
 from orchestrator.domain.commands import OperatorInput
-from orchestrator.domain.errors import NotFoundLocally, ServerUnavailable, TideoverError
+from orchestrator.domain.errors import NotFoundLocally, TideoverError
 from workflows.messages import FailoverRequest, Result, SiteRequest, Snapshot
 from workflows.plugin import TASK_QUEUE
 
@@ -185,11 +186,6 @@ class Executions:
 def id_of(group: str) -> str:
     """The workflow ID of every execution of the group, so that two cannot run at once (I6)."""
     return f"failover/{group}"
-
-
-def unavailable(error: RPCError) -> ServerUnavailable:
-    """The error for a server that does not answer as it should."""
-    return ServerUnavailable(f"Temporal does not answer: {error.message}; check it with `tideover doctor`")
 
 
 def _result(ending: asyncio.Future[Result]) -> Result | None:

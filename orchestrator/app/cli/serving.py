@@ -11,6 +11,7 @@ from pathlib import Path
 from orchestrator.app.cli.exits import ExitCode
 from orchestrator.app.cli.flags import NO_FLAGS, Flags
 from orchestrator.app.cli.terminal import say
+from orchestrator.app.connection import when_it_answers
 from orchestrator.app.journals import BESIDE, place_of
 from orchestrator.app.temporal_binary import ServerBinary, find_binary
 from orchestrator.app.temporal_server import EmbeddedServer, ServerOptions, start_embedded
@@ -30,7 +31,7 @@ def worker(
     database: Path | None = None,
     flags: Flags = NO_FLAGS,
 ) -> ExitCode:
-    """Run executions on this host, until SIGTERM or Ctrl-C.
+    """Run executions on this host, until SIGTERM or Ctrl-C. Where no Temporal server answers yet, wait for it.
 
     Parameters
     ----------
@@ -59,12 +60,19 @@ async def _serve(composition: Composition, binary: ServerBinary | None, options:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with AsyncExitStack() as running:
         server = await running.enter_async_context(_server(binary, options))
-        client, made = await build_worker(composition, server.address if server else None)
+        address = server.address if server else None
+        making = asyncio.ensure_future(when_it_answers(lambda: build_worker(composition, address), say))
+        stopped = asyncio.ensure_future(stop.wait())
+        await asyncio.wait((making, stopped), return_when=asyncio.FIRST_COMPLETED)
+        if not making.done():
+            making.cancel()
+            return
+        client, made = making.result()
         await running.enter_async_context(made)
         ui = server.ui if server else composition.settings.ui
         say(f"a worker polls {TASK_QUEUE!r} on {client.service_client.config.target_host}; UI {ui}")
         say(f"runbooks: {', '.join(composition.library.names()) or 'none'}; journal {composition.settings.journal}")
-        await stop.wait()
+        await stopped
         say("stopping: what is being done is finished first")
 
 

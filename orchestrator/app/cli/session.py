@@ -11,8 +11,8 @@ from temporalio.service import RPCError
 
 from orchestrator.app.cli.exits import ExitCode, Stopped
 from orchestrator.app.cli.terminal import say
-from orchestrator.app.connection import connect
-from orchestrator.app.executions import Executions, Handle, unavailable
+from orchestrator.app.connection import connect, unavailable
+from orchestrator.app.executions import Executions, Handle
 from orchestrator.app.settings import Settings
 
 T = TypeVar("T")

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.app.connection import when_it_answers
 from orchestrator.app.settings import Settings
 from orchestrator.app.worker import Composition, build_worker
 from orchestrator.domain.ledger import Execution, Gone, GroupRecord
@@ -150,7 +151,8 @@ class StoppingComposition(Composition):
 async def main() -> None:
     """Works until it is ended."""
     logging.basicConfig(level=logging.INFO)
-    _, worker = await build_worker(StoppingComposition.of(Settings()))
+    composition = StoppingComposition.of(Settings())
+    _, worker = await when_it_answers(lambda: build_worker(composition), logging.warning)
     await worker.run()
 
 
