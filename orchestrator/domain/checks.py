@@ -157,7 +157,7 @@ def _failover_roles(plan: Plan, state: ExecutionState, component: str) -> Iterat
     if role == "primary":
         yield _blocks(component, plan.target, f"is primary already: {_nothing_to_move(plan, state, component)}")
     elif target and role != "standby":
-        text = f"is {_found_as(target)}, not a standby: start it, or rebuild it with reprotect"
+        text = f"is {_found_as(target)}, not a standby: start it if it was one, or rebuild it with reprotect"
         yield _blocks(component, plan.target, text)
     down = _role(source) in (None, "stopped")  # crashed or shut down: what a forced failover is for
     if source and _role(source) != "primary" and not (down and plan.mode == "forced"):
@@ -179,23 +179,30 @@ def _reprotect_roles(plan: Plan, state: ExecutionState, component: str) -> Itera
 
 
 def _start_the_last(plan: Plan, state: ExecutionState, component: str) -> str:
-    """The way out where the database's last primary is down, stands under no fence, and surely has no successor."""
-    last = state.record.holders.get(component) == plan.source and not maybe_replaced(state.record, plan.source)
-    fenced = any(resource.partition(":")[0] == f"{component}@{plan.source}" for resource in state.record.fenced)
-    return "; it was the last one proven, and nothing has replaced it: start its server" if last and not fenced else ""
+    """The way out where the database's last primary is down and stands under no fence. Nothing where the ledger, or the
+    other server, speaks of a successor, or the other server cannot be read: a human may have promoted it (I1)."""
+    if state.record.holders.get(component) != plan.source or maybe_replaced(state.record, plan.source):
+        return ""
+    other = state.readings.get(f"{component}@{plan.target}")
+    if other is None or _role(other) == "primary" or _fences(state, component, plan.source):
+        return ""
+    return "; it was the last one proven, and nothing is known to have replaced it: start its server"
 
 
 def _ledger(plan: Plan, state: ExecutionState, component: str) -> Iterator[CheckFinding]:
     """What earlier executions left behind (I9, and the rule of opposite requests in doubt)."""
-    if plan.moves:
-        fenced = [r for r in state.record.fenced if r.partition(":")[0] == f"{component}@{plan.target}"]
-        if fenced:
-            yield _blocks(component, plan.target, _still_fenced(plan, state, component))
+    if plan.moves and _fences(state, component, plan.target):
+        yield _blocks(component, plan.target, _still_fenced(plan, state, component))
     for step in plan.of_kind("promote"):
         doubt = opposite(state.record, step.wants[0]) if step.component == component else None
         if doubt:
             why = conflict(state.record, step.wants[0])
             yield _blocks(component, plan.target, f"{why}: {_way_out(plan, state, doubt)}")
+
+
+def _fences(state: ExecutionState, component: str, site: str) -> list[str]:
+    """What the ledger holds fenced of the component at the site."""
+    return [resource for resource in state.record.fenced if resource.partition(":")[0] == f"{component}@{site}"]
 
 
 def _still_fenced(plan: Plan, state: ExecutionState, component: str) -> str:

@@ -90,10 +90,10 @@ async def test_while_it_waits_it_can_be_ended(place: Path, number: signal.Signal
         assert worker.ends(number) == ExitCode.DONE
 
 
+@pytest.mark.usefixtures("place")
 def test_an_address_that_cannot_be_one_is_not_waited_for(
-    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert place.is_dir()
     monkeypatch.setenv("TEMPORAL_ADDRESS", "bad address")
     assert run(["worker"]) is ExitCode.NOT_READY
     assert "no Temporal server answers at bad address: invalid target URL" in capsys.readouterr().err

@@ -30,7 +30,7 @@ from orchestrator.domain.record import ExecutionRecord
 from orchestrator.runtime import archive, audit
 from orchestrator.runtime.group import Group
 from orchestrator.runtime.journal import SqliteJournal
-from tests.workflows.stage import RUNBOOK, stands_still
+from tests.workflows.stage import RUNBOOK, is_frozen
 from tests.workflows.toy.provider import CATALOG
 from tests.workflows.toy.worker import composition
 from tests.workflows.toy.world import VARIABLE, World
@@ -84,7 +84,7 @@ class Shop:
         """None of its threads runs, and it was not looking at the world just then."""
         with self.world.left_alone():
             process.send_signal(signal.SIGSTOP)
-            until(lambda: stands_still(process.pid), lambda: f"{process.pid} runs")
+            until(lambda: is_frozen(process.pid), lambda: f"{process.pid} runs")
 
     @contextmanager
     def at_a_terminal(self) -> Iterator[tuple[subprocess.Popen[str], int]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from orchestrator.domain.checks import judge
@@ -11,7 +13,7 @@ from orchestrator.domain.plan import Plan, PlanMode, Want
 from orchestrator.domain.world import PRIMARY, STOPPED, Reading, State
 from tests.domain import runbooks
 
-START_IT = "; it was the last one proven, and nothing has replaced it: start its server"
+START_IT = "; it was the last one proven, and nothing is known to have replaced it: start its server"
 AT_RIGHT, AT_LEFT = {"db": "right"}, {"db": "left"}
 FENCED = {"db@right:fence_agents": "right"}
 PROMOTED_AT_LEFT = Request(
@@ -22,18 +24,19 @@ PROMOTED_AT_LEFT = Request(
 )
 
 
-def _said(mode: PlanMode, right: State | None, **record: object) -> list[str]:
-    """The blocking findings of a plan with the target left, where the server at left has crashed."""
+CRASHED = Reading(states=(), authority="files", authoritative=True, identity="7")
+PROMOTED_BY_HAND = CRASHED.model_copy(update={"states": (PRIMARY,)})
+
+
+def _said(mode: PlanMode, right: State | None, left: Reading | None = CRASHED, **record: Any) -> list[str]:
+    """The blocking findings of a plan with the target left."""
     plan: Plan = runbooks.planned(runbooks.demo(), mode, "left")
     execution = Execution(id="e2", who="ann", plan=plan.digest, mode=mode, target="left", since=2.0)
     ledger = GroupRecord.model_validate({"group": plan.group, "epoch": 1, **record})
-    read = {"db@left": _reading(None), "db@right": _reading(right)}
+    at_right = CRASHED.model_copy(update={"states": (right,) if right else ()})
+    read = {"db@right": at_right, **({"db@left": left} if left else {})}
     state = start(plan, execution, ledger).model_copy(update={"found": read, "readings": read})
     return [str(found) for found in judge(plan, state) if found.level == "blocks"]
-
-
-def _reading(state: State | None) -> Reading:
-    return Reading(states=(state,) if state else (), authority="files", authoritative=True, identity="7")
 
 
 @pytest.mark.parametrize(("right", "found"), [(None, "is down and was not shut down cleanly"), (STOPPED, "is stopped")])
@@ -48,16 +51,22 @@ def _reading(state: State | None) -> Reading:
     ],
 )
 def test_without_a_primary_nothing_is_rebuilt_and_the_last_one_is_named_where_it_is_safe_to_start(
-    right: State | None, found: str, record: dict[str, object], way_out: str
+    right: State | None, found: str, record: dict[str, Any], way_out: str
 ) -> None:
     assert f"db at right: {found}: there is no primary to rebuild left from{way_out}" in _said(
         "reprotect", right, **record
     )
 
 
+@pytest.mark.parametrize("left", [PROMOTED_BY_HAND, None], ids=["is a primary", "cannot be read"])
+def test_the_last_primary_is_not_named_where_a_human_may_have_promoted_the_other(left: Reading | None) -> None:
+    (told,) = [said for said in _said("reprotect", None, left, holders=AT_RIGHT) if said.startswith("db at right: ")]
+    assert told == "db at right: is down and was not shut down cleanly: there is no primary to rebuild left from"
+
+
 @pytest.mark.parametrize("mode", ["forced", "planned"])
 def test_a_server_that_crashed_is_called_what_it_is(mode: PlanMode) -> None:
     (first, *_) = _said(mode, PRIMARY)
-    assert first == (
-        "db at left: is down and was not shut down cleanly, not a standby: start it, or rebuild it with reprotect"
-    )
+    found, _, way_out = first.partition(", not a standby: ")
+    assert found == "db at left: is down and was not shut down cleanly"
+    assert way_out == "start it if it was one, or rebuild it with reprotect"

@@ -197,15 +197,15 @@ class WorkerProcess:
     async def freeze(self) -> None:
         """None of its threads runs until `thaw`."""
         self.process.send_signal(signal.SIGSTOP)
-        await until(lambda: stands_still(self.pid))
+        await until(lambda: is_frozen(self.pid))
 
     def thaw(self) -> None:
         """It goes on where it was."""
         self.process.send_signal(signal.SIGCONT)
 
 
-def stands_still(pid: int) -> bool:
-    """Every thread of the process is stopped."""
+def is_frozen(pid: int) -> bool:
+    """Every thread of the process is stopped; one that is gone is not."""
     stats = [stat.read_text() for stat in Path(f"/proc/{pid}/task").glob("*/stat")]
     return {stat.rpartition(")")[2].split()[0] for stat in stats} == {"T"}
 
