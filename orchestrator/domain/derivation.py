@@ -92,9 +92,7 @@ class _Builder:
         # By name, not as written: the order of keys means nothing and must not change the hash.
         needs = {name: component.needs for name, component in sorted(self.runbook.components.items())}
         self.order = tuple(TopologicalSorter(needs).static_order())
-        self.reach: dict[str, frozenset[str]] = {}
-        for name in self.order:
-            self.reach[name] = frozenset(needs[name]).union(*(self.reach[need] for need in needs[name]))
+        self.reach = {name: self.runbook.relied_on(name) for name in self.order}
         self.steps: dict[str, Step] = {}
 
     def forced(self) -> tuple[Step, ...]:

@@ -18,6 +18,7 @@ CODES = {
     "VALUE": "a value that does not fit",
     "REFERENCE": "a name that nothing defines",
     "CYCLE": "components need each other in a circle",
+    "ORDER": "clients would be led where nothing serves yet",
     "NO-TYPE": "no provider implements this here",
     "NO-FENCE": "something that writes or acts cannot be fenced",
     "SAME-MACHINE": "two that must be told apart are one thing",

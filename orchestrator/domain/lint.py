@@ -22,9 +22,10 @@ def lint(value: Mapping[str, Any], catalog: Catalog) -> tuple[Runbook | None, li
     if not isinstance(model, Runbook):
         return None, findings
     findings = [*_names(model), *_references(model), *_providers(model, catalog), *_cycles(model), *_gates(model)]
-    if not findings:
-        findings = resolve(model, catalog).findings
-    return model, findings
+    if findings:
+        return model, findings
+    resolution = resolve(model, catalog)
+    return model, resolution.findings if resolution.errors else [*_leads_to_nothing(model), *resolution.findings]
 
 
 def _references(runbook: Runbook) -> list[Finding]:
@@ -99,3 +100,17 @@ def _cycles(runbook: Runbook) -> list[Finding]:
         circle = " -> ".join(reversed(error.args[1]))
         return [Finding(code="CYCLE", path=("components",), message=f"components need each other: {circle}")]
     return []
+
+
+def _leads_to_nothing(runbook: Runbook) -> list[Finding]:
+    """Names that a writer relies on, so that they move before it, with nothing behind them that serves then (I10)."""
+    findings = []
+    kinds = {name: TYPES[component.type] for name, component in runbook.components.items()}
+    for name, component in runbook.components.items():
+        writers = [one for one, kind in kinds.items() if kind.writers == "one" and name in runbook.relied_on(one)]
+        serves = any(kinds[one].fenced for one in runbook.relied_on(name))
+        if component.type == "dns" and writers and not serves:
+            message = f"{writers[0]} relies on {name}, and so clients would be led to a site before it serves them"
+            way_out = f"turn that around, or let {name} need what it leads to"
+            findings.append(Finding(code="ORDER", path=("components", name), message=f"{message}: {way_out}"))
+    return findings

@@ -119,6 +119,11 @@ class Runbook(Frozen):
         assert found is not None  # noqa: S101 -- the validator above has matched it
         return found[1], found[2]
 
+    def relied_on(self, name: str) -> frozenset[str]:
+        """All that the component needs, and what that needs in turn. The components need each other in no circle."""
+        needs = self.components[name].needs
+        return frozenset(needs).union(*map(self.relied_on, needs))
+
     def other(self, site: str) -> str:
         """The site that a move to `site` comes from."""
         home, standby = self.direction

@@ -125,6 +125,15 @@ for _plug in (3, 4):
 """A machine that acts, and whose fence needs two authorities."""
 
 
+TWO_FENCES = (
+    SHOP[: SHOP.index("  address:")]
+    .replace("runbook: shop", "runbook: two-fences")
+    .replace(_fence(3, "fence_ipmilan"), _fence(3, "fence_ipmilan", "fence_redfish"))
+    .replace(_fence(4, "fence_ipmilan"), _fence(4, "fence_ipmilan", "fence_redfish"))
+)
+"""A writer that can be fenced in one way, and a machine that acts and can be in two."""
+
+
 def demo() -> Runbook:
     """The demo's own runbook."""
     return read(FOLDER / "demo.yaml", catalog()).valid()

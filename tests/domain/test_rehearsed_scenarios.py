@@ -16,6 +16,7 @@ from orchestrator.domain.ledger import GroupRecord
 from orchestrator.domain.rehearsal.scenarios import Scenario, scenarios
 from orchestrator.domain.rehearsal.search import Counterexample
 from tests.domain import runbooks
+from tests.domain.on_the_way import states_on_the_way
 from tests.domain.test_engine import ALL_PAIRS
 
 ALL = tuple(scenarios(runbooks.demo(), catalog()))
@@ -60,6 +61,23 @@ def test_an_approver_is_the_same_in_every_spelling(approvers: str) -> None:
     gates = f"gates:\n  - {{before: fence, approvers: {approvers}}}\n"
     for scenario in scenarios(runbooks.runbook(runbooks.BARE + gates), catalog()):
         assert scenario.search(0).run().ends
+
+
+def test_a_name_may_stand_between_two_databases() -> None:
+    """The second one finds the first by it: it leads to what serves, and the second is promoted after it."""
+    name = runbooks.SHOP[runbooks.SHOP.index("  name:") :].replace("[app]", "[ledger]")
+    between = runbooks.PAIR.replace("needs: [ledger]", "needs: [name]").replace("gates:", f"{name}gates:")
+    for scenario in scenarios(runbooks.runbook(between), catalog()):
+        assert scenario.search(0).run().ends
+
+
+def test_humans_are_asked_about_all_fences_at_once() -> None:
+    """A machine that can be fenced in two ways, beside a database that can be in one: none of their devices answers."""
+    vouched = next(s for s in scenarios(runbooks.runbook(runbooks.TWO_FENCES), catalog()) if "devices" in s.start)
+    waiting = next(now.state.waiting for now in states_on_the_way(vouched.origin) if now.state.waiting)
+    assert waiting
+    assert waiting.steps == ("db.fence", "app.fence")
+    assert vouched.search(0).run().ends
 
 
 def test_a_component_may_be_called_almost_like_a_verification() -> None:

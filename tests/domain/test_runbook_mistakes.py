@@ -9,6 +9,7 @@ from tests.domain.fences_in_runbooks import BROKEN_FENCES, UNPROVEN
 from tests.domain.valid_runbook import AWS, VALID, changed, findings
 
 PASSWORD = "'password' is a secret: put it into the profile that `credentials:` names"
+BEFORE_IT_SERVES = "to a site before it serves them: turn that around, or let name need what it leads to"
 NAMES = "use letters, digits, '-' and '_', at most 41 of them, and a letter or digit first"
 
 CIRCLE = VALID.replace("    type: postgresql\n", "    type: postgresql\n    needs: [name]\n")
@@ -144,6 +145,10 @@ BROKEN: dict[str, tuple[str, list[str]]] = {
         ["8:3: MISSING db has no place under `at:` for the site 'right'"],
     ),
     "cycle": (CIRCLE, ["7:1: CYCLE components need each other: db -> name -> db"]),
+    "writer that relies on its own name": (
+        changed(("    needs: [db]\n", ""), ("    type: postgresql\n", "    type: postgresql\n    needs: [name]\n")),
+        [f"14:3: ORDER db relies on name, and so clients would be led {BEFORE_IT_SERVES}"],
+    ),
     "needs itself": (
         changed(("needs: [db]", "needs: [name]")),
         ["7:1: CYCLE components need each other: name -> name"],

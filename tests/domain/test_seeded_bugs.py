@@ -129,6 +129,7 @@ FOUND: list[tuple[Sabotage, str, int]] = [
     (in_plans.an_isolation_takes_no_server_along, "bare, rebuilt unseen", 0),
     (in_undo.what_was_skipped_is_not_told, "demo forced, humans skip", 1),
     (in_plans.what_needs_it_is_stopped_afterwards, "pair planned", 1),
+    (in_plans.a_name_leads_to_a_machine_that_is_not_up, "shop forced, source healthy", 1),
     (in_plans.a_dependent_starts_on_what_is_not_there, "shop forced, source healthy", 0),
     (in_the_engine.what_nobody_knows_to_be_lost_is_not, "bare, its loss unknown", 0),
     (in_the_engine.a_handshake_counts_as_a_contact, "bare, its loss unknown", 0),

@@ -115,12 +115,14 @@ def looked_anew(plan: Plan, steps: Mapping[str, StepRecord]) -> dict[str, StepRe
 
 
 def startable(plan: Plan, state: ExecutionState) -> tuple[Step, ...]:
-    """The ready steps that may start. Before the promotion, a safety step that is stuck holds everything back;
-    one that only points clients somewhere does not keep the service from being promoted."""
+    """The ready steps that may start. Before the promotion, a safety step that is stuck holds everything back but the
+    other fences, so that their methods are used up before a human is asked, once, about all of them; one that only
+    points clients somewhere does not keep the service from being promoted."""
+    open_now = tuple(step for step in ready(plan, state) if closed(plan, state, step) is None)
     before_promotion = promotion_issued(state.record) is None
     if before_promotion and any(step.kind in SAFETY and stuck(state.steps[step.id]) for step in plan.steps):
-        return ()
-    return tuple(step for step in ready(plan, state) if closed(plan, state, step) is None)
+        return tuple(step for step in open_now if step.kind == "fence")
+    return open_now
 
 
 def running(state: ExecutionState) -> bool:

@@ -18,13 +18,14 @@ class Demands:
     approvals: what a human has to approve, by the ID of the step, to those who may; empty: everybody (I7).
     answers: component that the sites share, and site, to what a client is answered while the service is there (I10),
     and for how many seconds it may believe that. needs: component to those that have to be up before it, and to go down
-    after it.
+    after it. leads_to: DNS name to the components that have to be up where it leads clients (I10).
     """
 
     proof: Mapping[str, Strength]
     approvals: Mapping[str, tuple[str, ...]]
     answers: Mapping[tuple[str, str], tuple[frozenset[str], float]]
     needs: Mapping[str, tuple[str, ...]]
+    leads_to: Mapping[str, frozenset[str]]
 
     def answered(self, component: str, site: str, state: State | None) -> bool:
         """True where this state leads clients of the component to the site."""
@@ -50,7 +51,16 @@ def demanded(runbook: Runbook) -> Demands:
     shared = [name for name, component in runbook.components.items() if TYPES[component.type].shared]
     answers = {(name, site): (_values(runbook.components[name].at.get(site, {})), _ttl(runbook.components[name].own))
                for name in shared for site in runbook.direction}  # fmt: skip
-    return Demands(proof, approvals, answers, {name: one.needs for name, one in runbook.components.items()})
+    needs = {name: component.needs for name, component in runbook.components.items()}
+    names = [name for name in shared if runbook.components[name].type == "dns"]
+    return Demands(proof, approvals, answers, needs, {name: _led_to(runbook, name) for name in names})
+
+
+def _led_to(runbook: Runbook, name: str) -> frozenset[str]:
+    """What stands behind the name, and every writer, but where a writer itself relies on the name."""
+    fenced = frozenset(one for one in runbook.relied_on(name) if TYPES[runbook.components[one].type].fenced)
+    writers = frozenset(one for one, component in runbook.components.items() if TYPES[component.type].writers == "one")
+    return fenced if any(name in runbook.relied_on(writer) for writer in writers) else fenced | writers
 
 
 def _ttl(keys: Mapping[str, Any]) -> float:

@@ -126,28 +126,40 @@ def _request(now: Rehearsal, sent: Try) -> None:
         if serving:
             raise Broken(f"I10: {want} is sent while {now.plan.source} still serves {serving}")
     if isinstance(want.desired, Records) and own(now, sent) and now.plan.target not in now.past.disturbed:
-        served = all(now.plan.target in now.world.writable(component) for component in now.past.lawful)
-        if not served:
-            raise Broken(f"I10: {want} is sent while nobody serves at {now.plan.target}")
+        excused = _left_out(now) - now.past.lawful.keys()
+        down = sent.mission.demands.leads_to[want.component] - _up(now, now.plan.target) - excused
+        if down:
+            raise Broken(f"I10: {want} is sent while nobody serves at {now.plan.target} as {sorted(down)}")
     if want.activates and now.plan.mode == "reprotect" and own(now, sent):
         _isolated(now, want)
 
 
 def _in_order(now: Rehearsal, sent: Try) -> None:
     """I10: what serves comes up after all that it needs, and is stopped before; but for what a human has skipped."""
-    want, plan, demands = sent.order.want, sent.mission.plan, sent.mission.demands
+    want, plan, needs = sent.order.want, sent.mission.plan, sent.mission.demands.needs
     if not (own(now, sent) and plan.moves and want.site) or want.site in now.past.disturbed:
         return
-    skipped = {step.component for step in plan.steps if now.state.steps[step.id].status is Status.SKIPPED}
-    acting = {name for name in demands.proof if name in skipped or _acts(now.world, name, want.site)}
+    up = _up(now, want.site)
     if want.activates and want.site == plan.target:
-        down = [name for name in demands.needs[want.component] if name in demands.proof.keys() - acting]
+        down = [
+            name for name in needs[want.component] if name in now.mission.demands.proof.keys() - up - _left_out(now)
+        ]
         if down:
             raise Broken(f"I10: {want} is sent before what it needs is up: {down}")
     if want.deactivates and want.site == plan.source and plan.mode == "planned":
-        up = [name for name in acting - skipped if want.component in demands.needs[name]]
-        if up:
-            raise Broken(f"I10: {want} is sent while what needs it is up: {up}")
+        relying = [name for name in up - _left_out(now) if want.component in needs[name]]
+        if relying:
+            raise Broken(f"I10: {want} is sent while what needs it is up: {relying}")
+
+
+def _up(now: Rehearsal, site: str) -> set[str]:
+    """The components that act at the site, in truth."""
+    return {name for name in now.mission.demands.proof if _acts(now.world, name, site)}
+
+
+def _left_out(now: Rehearsal) -> set[str | None]:
+    """The components of which a human has skipped a step."""
+    return {step.component for step in now.plan.steps if now.state.steps[step.id].status is Status.SKIPPED}
 
 
 def _acts(world: World, component: str, site: str) -> bool:

@@ -60,6 +60,11 @@ def a_dependent_starts_on_what_is_not_there(patch: pytest.MonkeyPatch) -> None:
     _every_plan(patch, hasty)
 
 
+def a_name_leads_to_a_machine_that_is_not_up(patch: pytest.MonkeyPatch) -> None:
+    """It waits for the database, and not for the machine that it is the name of."""
+    _every_plan(patch, lambda plan: _waiting_for(plan, "name.switch", ("db.verify",)) if plan.moves else plan)
+
+
 def a_switchover_does_not_wait_for_the_standby(patch: pytest.MonkeyPatch) -> None:
     """Up to the shutdown checkpoint will do."""
     patch.setattr(actions, "_condition", lambda _, step: IsState(want=step.wants[0]) if step.wants else IsReadable())
