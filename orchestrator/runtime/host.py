@@ -137,13 +137,13 @@ class Host:
 
     def _run_ssh(self, argv: list[str], timeout: float, stdin: str, guard: Callable[[], None]) -> Completed:
         assert self.ssh  # noqa: S101
-        command = Command(argv, math.ceil(timeout), self.run_as, stdin)
+        command, within = Command(argv, math.ceil(timeout), self.run_as, stdin), min(timeout, _READY_SECONDS)
         try:
-            session, ready = ssh.ready(self.ssh, command, min(timeout, _READY_SECONDS))
+            session, ready = ssh.ready(self.ssh, command, within)
         except OSError as error:
             raise Misconfigured(f"{self}: cannot start ssh: {error.strerror}; install openssh-client") from None
         if not ready:
-            raise self._not_begun(session)
+            raise self._not_begun(session, within)
         try:
             guard()
         except BaseException:
@@ -158,14 +158,14 @@ class Host:
             raise Doubtful(f"{self}: {argv[0]} did not end within {timeout:.0f} s and was killed")
         return completed
 
-    def _not_begun(self, session: Session) -> ProviderError:
+    def _not_begun(self, session: Session, within: float) -> ProviderError:
         """The error for a command of which nothing began; ends the session."""
         over, last = session.over, session.end()
         for text, error, advice in _BEFORE_START:
             if text in last.stderr:
                 return error(f"{self}: {advice}")
         if not over:
-            return Unreachable(f"{self}: no SSH session came about within {_READY_SECONDS:.0f} s")
+            return Unreachable(f"{self}: no SSH session came about within {within:.3g} s")
         if last.code != 255:  # the login shell ended by itself: not ssh's own failure
             return Misconfigured(f"{self}: the login shell runs no commands: {last.complaint}")
         return Unreachable(f"{self}: no SSH connection: {last.complaint}")

@@ -100,6 +100,7 @@ def test_a_warning_of_the_one_who_switches_users_does_not_tell_that_nothing_ran(
 
 def test_past_the_limit_it_is_doubtful_and_the_command_is_gone(host: Host, tmp_path: Path) -> None:
     pid = tmp_path / "pid"
+    host.run(["true"], timeout=60)  # the login has a limit of its own
     began = time.monotonic()
     with pytest.raises(Doubtful, match="1 s"):
         host.run(["sh", "-c", f"echo $$ > {pid}; sleep 60; true"], timeout=1)
@@ -170,9 +171,11 @@ def test_a_frozen_sshd_is_given_up_and_surely_not_begun(tmp_path: Path, monkeypa
         ssh.forget()
         os.kill(own.process.pid, signal.SIGSTOP)
         began = time.monotonic()
-        with pytest.raises(Unreachable):
+        with pytest.raises(Unreachable, match="within 6 s"):
             Host(own.destination).run(["true"], timeout=30)
         assert time.monotonic() - began < 7
+        with pytest.raises(Unreachable, match="within 1 s"):
+            Host(own.destination).run(["true"], timeout=1)
     finally:
         own.stop()
 
