@@ -171,7 +171,7 @@ def test_a_frozen_sshd_is_given_up_and_surely_not_begun(tmp_path: Path, monkeypa
         ssh.forget()
         os.kill(own.process.pid, signal.SIGSTOP)
         began = time.monotonic()
-        with pytest.raises(Unreachable, match="within 6 s"):
+        with pytest.raises(Unreachable):
             Host(own.destination).run(["true"], timeout=30)
         assert time.monotonic() - began < 7
         with pytest.raises(Unreachable, match="within 1 s"):
