@@ -50,11 +50,11 @@ MACHINE = """\
 """
 SAME_SITE = (
     "16:7: SAME-MACHINE app@left:fence_agents is the very thing that db@left:fence_agents is: "
-    "to switch it off for one component takes the other down with it"
+    "to switch it off for one takes the other down; give each its own, or leave the vm out"
 )
 BOTH_SITES = (
     "12:7: SAME-MACHINE db@right:fence_agents is the very thing that db@left:fence_agents is: "
-    "what cuts off one site would cut off the other"
+    "what cuts off one site would cut off the other; name the one that each site has"
 )
 SHARES = "the fence of db at left through fence_agents shares its"
 UNPROVEN = "11:39: FENCE-IDENTITY warning: nothing proves that fence_agents cuts off the machine of db at left: "

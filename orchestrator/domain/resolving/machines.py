@@ -24,8 +24,8 @@ def judge_machines(out: Resolution) -> None:
 def _clash(out: Resolution, one: ResourceSpec, other: ResourceSpec) -> str | None:
     """Why they must not be one. Two databases may share a machine; what cuts it off, cuts off both, and is asked to."""
     if one.site != other.site:
-        return "what cuts off one site would cut off the other"
+        return "what cuts off one site would cut off the other; name the one that each site has"
     types = {out.runbook.components[spec.component].type for spec in (one, other)}
     if one.component != other.component and "vm" in types:
-        return "to switch it off for one component takes the other down with it"
+        return "to switch it off for one takes the other down; give each its own, or leave the vm out"
     return None
