@@ -30,7 +30,8 @@ from orchestrator.domain.record import ExecutionRecord
 from orchestrator.runtime import archive, audit
 from orchestrator.runtime.group import Group
 from orchestrator.runtime.journal import SqliteJournal
-from tests.workflows.stage import RUNBOOK, is_frozen
+from tests.processes import is_frozen
+from tests.workflows.stage import RUNBOOK
 from tests.workflows.toy.provider import CATALOG
 from tests.workflows.toy.worker import composition
 from tests.workflows.toy.world import VARIABLE, World

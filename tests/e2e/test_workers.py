@@ -13,9 +13,10 @@ from tests.e2e.lab.between_writes import send_between_writes
 from tests.e2e.lab.faults import Faults, PowerMoment
 from tests.e2e.lab.interception import Moment, Strikes
 from tests.e2e.lab.observer import Watch
-from tests.e2e.lab.probing import send, stands_still, within
+from tests.e2e.lab.probing import send, within
 from tests.e2e.lab.world import Lab
 from tests.e2e.operating import AT_CLOUD, FENCE_AT_DC, Handle, Operation
+from tests.processes import stands_still
 
 pytestmark = pytest.mark.lab
 

@@ -25,6 +25,7 @@ from orchestrator.domain.state import End
 from orchestrator.runtime import audit
 from orchestrator.runtime.group import Group
 from orchestrator.runtime.journal import SqliteJournal
+from tests.processes import is_frozen
 from tests.workflows.toy.worker import composition
 from tests.workflows.toy.world import World
 from workflows.messages import FailoverRequest, Result, SiteRequest, Snapshot
@@ -202,12 +203,6 @@ class WorkerProcess:
     def thaw(self) -> None:
         """It goes on where it was."""
         self.process.send_signal(signal.SIGCONT)
-
-
-def is_frozen(pid: int) -> bool:
-    """Every thread of the process is stopped; one that is gone is not."""
-    stats = [stat.read_text() for stat in Path(f"/proc/{pid}/task").glob("*/stat")]
-    return {stat.rpartition(")")[2].split()[0] for stat in stats} == {"T"}
 
 
 def raw(text: str | bytes) -> RawValue:

@@ -10,7 +10,8 @@ import sqlite3
 import sys
 from contextlib import closing
 
-from tests.e2e.lab.probing import send, stands_still, within
+from tests.e2e.lab.probing import send, within
+from tests.processes import stands_still
 
 
 def send_between_writes(journal: str, worker: int, number: signal.Signals, patience: float = 5.0) -> None:

@@ -18,8 +18,9 @@ from typing import Literal, Self
 from tests.e2e.lab import between_writes
 from tests.e2e.lab.interception import PORT, End, Interception, Strikes
 from tests.e2e.lab.network import LabBroken, run
-from tests.e2e.lab.probing import connects, greets, refuses, send, stands_still, within
+from tests.e2e.lab.probing import connects, greets, refuses, send, within
 from tests.e2e.lab.world import Lab
+from tests.processes import stands_still
 
 _ROOT = Path(__file__).parents[3]
 

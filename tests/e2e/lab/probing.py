@@ -8,7 +8,6 @@ import socket
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from pathlib import Path
 
 from tests.e2e.lab.network import LabBroken
 
@@ -28,18 +27,6 @@ def send(number: signal.Signals, processes: Iterable[int]) -> None:
     for pid in processes:
         with suppress(ProcessLookupError):
             os.kill(pid, number)
-
-
-def stands_still(pid: int) -> bool:
-    """Every thread of the process is stopped, or gone."""
-    return all(_stopped(task) for task in Path(f"/proc/{pid}/task").glob("*/stat"))
-
-
-def _stopped(stat: Path) -> bool:
-    try:
-        return stat.read_text().rpartition(")")[2].split()[0] in "TZX"
-    except OSError:
-        return True
 
 
 def connects(address: str, port: int) -> bool:

@@ -14,12 +14,13 @@ from orchestrator.domain.plan import Plan
 from tests.e2e.lab.between_writes import send_between_writes
 from tests.e2e.lab.faults import Fault, Faults
 from tests.e2e.lab.network import LabBroken
-from tests.e2e.lab.probing import refuses, stands_still
+from tests.e2e.lab.probing import refuses
 from tests.e2e.lab.world import HOSTS, Lab
 from tests.e2e.operating import Operation, Worker
 from tests.e2e.process_faults.operator import PATIENCE, Operator
 from tests.e2e.process_faults.schedule import UNDO, Injection
 from tests.e2e.process_faults.stops import Stop, Stops
+from tests.processes import stands_still
 from tests.workflows.durable_server import DurableServer
 
 CUT_SECONDS = 3.0
