@@ -1,6 +1,8 @@
-"""Doubts that nothing but a person's word could ever end, and whose word is taken."""
+"""What stands in the ledger by people's word: the end of a doubt that nothing else could end, and a fence (FH)."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 from orchestrator.domain.ledger import GroupRecord, Request
 
@@ -20,6 +22,11 @@ def settle_by_hand(record: GroupRecord, resource: str, late_effect: float | None
         if why := beyond_a_word(doubt, late_effect):
             return f"{doubt.want}: {why}"
     return record.model_copy(update={"doubts": tuple(d for d in record.doubts if d.want.resource != resource)})
+
+
+def fence_by_hand(record: GroupRecord, off: Mapping[str, str]) -> GroupRecord:
+    """What people have switched off, resource to site, stands as fenced until it is rebuilt or unfenced (I9)."""
+    return record.model_copy(update={"fenced": {**record.fenced, **off}}) if off else record
 
 
 def beyond_a_word(doubt: Request, late_effect: float | None) -> str | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from orchestrator.domain.audit import Checkpoint
 from orchestrator.domain.derivation import derive
+from orchestrator.domain.engine.undoing import by_hand
 from orchestrator.domain.ensure import Goal
 from orchestrator.domain.errors import GuardRefused, ProviderError
 from orchestrator.domain.ledger import Execution, Gone, GroupRecord, lifts
@@ -121,7 +122,7 @@ class Actor:
             detail = {"execution": record.execution.id, "end": str(finish.end), "why": finish.why}
             try:
                 group = Group(self.journal, record.plan.group, record.execution.id)
-                group.close(record.plan, epoch, finish.end.clean, detail)
+                group.close(record.plan, epoch, finish.end.clean, detail, by_hand(record.plan, record.state()))
             except GuardRefused as refused:
                 warning = str(refused)
         return Closed(report, warning, audit.checkpoint(self.journal))

@@ -66,17 +66,25 @@ class Group:
         """That the group was not given to `who` stands in the audit trail (I12)."""
         append(self.journal, self._entry("refused", who, plan.digest, {"command": "claim", **detail}))
 
-    def close(self, plan: Plan, epoch: int | None, clean: bool, detail: Mapping[str, object]) -> GroupRecord:
+    def close(
+        self,
+        plan: Plan,
+        epoch: int | None,
+        clean: bool,
+        detail: Mapping[str, object],
+        by_hand: Mapping[str, str] | None = None,
+    ) -> GroupRecord:
         """The group and what it held released, but for what is in doubt: the effect of that may still reach it.
 
-        `epoch`: None where the execution never heard of its claim. Raises GuardRefused where a newer one took over.
+        `epoch`: None where the execution never heard of its claim. `by_hand`: resource to site, of what people have
+        fenced. Raises GuardRefused where a newer one took over.
         """
         found = self.record()
         execution = self.execution or (found.execution.id if found.execution else "")
         if ledger.let_go(found, plan, execution, epoch, clean) is found:
             return found
         closed = self._swap(
-            lambda record: ledger.let_go(record, plan, execution, epoch, clean),
+            lambda record: ledger.let_go(settling.fence_by_hand(record, by_hand or {}), plan, execution, epoch, clean),
             self._entry("finished", "tideover", plan.digest, detail),
             holding=plan,
         )

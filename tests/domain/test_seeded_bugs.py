@@ -127,6 +127,8 @@ FOUND: list[tuple[Sabotage, str, int]] = [
     (in_ensure.an_isolation_takes_the_fast_path, "bare, moved and rebuilt", 0),
     (in_ensure.an_announcement_takes_the_fast_path, "shop planned", 0),
     (in_plans.an_isolation_takes_no_server_along, "bare, rebuilt unseen", 0),
+    (in_undo.a_fence_by_hand_is_not_noted, "demo forced, humans vouch", 0),
+    (in_undo.what_people_have_switched_off_is_as_before, "demo forced, humans vouch", 1),
     (in_undo.what_was_skipped_is_not_told, "demo forced, humans skip", 1),
     (in_plans.what_needs_it_is_stopped_afterwards, "pair planned", 1),
     (in_plans.a_name_leads_to_a_machine_that_is_not_up, "shop forced, source healthy", 1),

@@ -10,6 +10,7 @@ from temporalio.exceptions import CancelledError
 
 from orchestrator.domain.commands import Abort, Approve, Attest, Escalate, Pause, Resume, Retry, Skip
 from tests.workflows.stage import Handle, Stage, refused, say, until
+from workflows.messages import SiteRequest
 
 FENCE, PROMOTE = "db@az-a:toy", "db@az-b"
 
@@ -98,6 +99,29 @@ async def test_two_people_can_vouch_for_a_fence(stage: Stage) -> None:
         await say(handle, Attest(by="bob", step="db.fence", reason="I saw the cord in her hand"))
         assert (await handle.result()).end == "SUCCEEDED"
     assert stage.world.writable() == ["az-b"]
+    assert stage.ledger.record().fenced == {FENCE: "az-a"}
+
+
+async def test_what_people_have_cut_off_is_not_as_before_and_stands_until_it_is_unfenced(stage: Stage) -> None:
+    stage.world.lose_site("az-a")
+    stage.world.break_(PROMOTE, "before", "Rejected")
+    async with stage.worker():
+        handle, _ = await _stuck(stage, FENCE)
+        for who in ("ann", "bob"):
+            await say(handle, Attest(by=who, step="db.fence", reason="the power cord is pulled"))
+        await stage.shown(handle, lambda now: now.state and now.state.waiting and "db.promote" in now.state.waiting.why)
+        await say(handle, Abort(by="ann", reason="the standby is no good"))
+        result = await handle.result()
+        said = f"everything else is put back, but {FENCE} was cut off by hand, and is given back by hand"
+        assert (result.end, result.why) == ("NEEDS_HUMAN", f"aborted by ann: the standby is no good; {said}")
+        assert stage.world.things()["address"] == {"holder": "az-a"}
+        assert stage.ledger.record().fenced == {FENCE: "az-a"}
+        assert f"tideover unfence {stage.group} --at az-a" in result.next_commands
+        stage.world.mend()
+        unfence = await stage.start("Unfence", SiteRequest(runbook=stage.group, at="az-a", by="ann"))
+        await stage.approved(unfence)
+        assert (await unfence.result()).end == "SUCCEEDED"
+    assert stage.ledger.record().fenced == {}
 
 
 async def test_escalate_ends_and_says_how_to_go_on(stage: Stage) -> None:

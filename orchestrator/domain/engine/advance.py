@@ -11,6 +11,7 @@ from orchestrator.domain.engine import undoing
 from orchestrator.domain.engine.steps import looked_anew, moved, next_try, ready, running, satisfied, startable, stuck
 from orchestrator.domain.ledger import close_execution
 from orchestrator.domain.plan import Plan, Step, start_command
+from orchestrator.domain.settling import fence_by_hand
 from orchestrator.domain.state import End, ExecutionState, Finish, Status, Waiting
 from orchestrator.domain.twins import maybe_replaced
 
@@ -42,7 +43,8 @@ def advance(plan: Plan, state: ExecutionState) -> ExecutionState:
 def finished(plan: Plan, state: ExecutionState, end: End, why: str) -> ExecutionState:
     """The state at its end, with the commands to go on with."""
     finish = Finish(end=end, why=why, next_commands=_commands(plan, state, end), protected=_protected(plan, state, end))
-    record = close_execution(state.record, plan, state.record.epoch, end.clean) if state.claimed else state.record
+    record = fence_by_hand(state.record, undoing.by_hand(plan, state))
+    record = close_execution(record, plan, record.epoch, end.clean) if state.claimed else record
     return state.model_copy(update={"finish": finish, "waiting": None, "record": record})
 
 
@@ -104,11 +106,12 @@ def _stuck(plan: Plan, state: ExecutionState) -> ExecutionState:
 
 
 def _rolls_back(plan: Plan, state: ExecutionState, failed: list[Step], blocked: bool) -> bool:
-    """True where every failure is definite, nothing is in doubt or inherited and the promotion was not requested."""
+    """True where every failure is definite, nothing is in doubt, inherited or done by hand, and the promotion was not
+    requested."""
     mine = [doubt for doubt in state.record.doubts if doubt.attempt.epoch == state.record.epoch]
     kinds = {step.kind for step in failed}
     definite = all(state.steps[step.id].status is Status.FAILED for step in failed)
-    alone = not mine and not undoing.inherited(plan, state)
+    alone = not mine and not undoing.inherited(plan, state) and not undoing.by_hand(plan, state)
     return definite and alone and not blocked and kinds <= ROLL_BACK_ON and not ledger.no_way_back(state.record)
 
 
@@ -151,6 +154,9 @@ def _undoing(plan: Plan, state: ExecutionState) -> ExecutionState:
     if lost:
         said = f"what {', '.join(lost)} was before is not known"
         return finished(plan, state, End.NEEDS_HUMAN, f"{why}; not everything could be put back: {said}")
+    if off := undoing.by_hand(plan, state):
+        said = f"{', '.join(off)} was cut off by hand, and is given back by hand"
+        return finished(plan, state, End.NEEDS_HUMAN, f"{why}; everything else is put back, but {said}")
     doubts = [str(d.want) for d in state.record.doubts if d.attempt.epoch == state.record.epoch]
     if doubts:
         said = f"may still take effect: {'; '.join(doubts)}"

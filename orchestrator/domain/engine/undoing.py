@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.domain.ledger import Request
-from orchestrator.domain.plan import Plan, Step, Want
+from orchestrator.domain.plan import CUTS, Plan, Step, Want
 from orchestrator.domain.state import ExecutionState, Status, Undo
 from orchestrator.domain.world import OFF, PRIMARY, STANDBY, Holder, Records, State
 
@@ -50,6 +50,18 @@ def inherited(plan: Plan, state: ExecutionState) -> tuple[str, ...]:
     wants = [r.want for r in open_ends if r.want.resource in plan.resources]
     left = [want for want in wants if before_of(state, want.resource, want.desired.kind) != want.desired]
     return tuple(dict.fromkeys(map(str, left)))
+
+
+def by_hand(plan: Plan, state: ExecutionState) -> dict[str, str]:
+    """Resource to site: what people have switched off and vouched for (FH), and nothing has given back since."""
+    given_back = {resource for resource, record in state.undone.items() if record.status is Status.DONE}
+    lifted = {(s.component, s.site) for s in plan.of_kind("release") if state.steps[s.id].status is Status.DONE}
+    off = {}
+    for step in plan.of_kind(*CUTS):
+        evidence = state.steps[step.id].evidence
+        if evidence and evidence.attested_by and step.site and (step.component, step.site) not in lifted:
+            off[evidence.resource] = step.site
+    return {resource: site for resource, site in off.items() if resource not in given_back}
 
 
 def _found_as_before(state: ExecutionState, resource: str) -> bool:

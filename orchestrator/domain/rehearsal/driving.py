@@ -10,12 +10,14 @@ from collections.abc import Callable, Mapping
 from orchestrator.domain import ledger
 from orchestrator.domain.engine import fold, next_actions, start
 from orchestrator.domain.engine.driving import announced, once
+from orchestrator.domain.engine.undoing import by_hand
 from orchestrator.domain.ensure import Goal, Look, Progress
 from orchestrator.domain.ledger import Execution, GroupRecord
 from orchestrator.domain.plan import Plan
 from orchestrator.domain.rehearsal.memory import Memory
 from orchestrator.domain.rehearsal.model import START, World, place_of, rebased
 from orchestrator.domain.rehearsal.values import Broken, Counted, Flight, Heard, Mission, Past, Rehearsal, Try
+from orchestrator.domain.settling import fence_by_hand
 from orchestrator.domain.state import Action, Check, Claim, Event, ExecutionState, LookFor, Perform, StartTimer
 from orchestrator.domain.world import PRIMARY
 
@@ -115,7 +117,8 @@ def _fold(mission: Mission, state: ExecutionState, event: Event) -> ExecutionSta
 def _closed(mission: Mission, journal: GroupRecord, state: ExecutionState) -> GroupRecord:
     assert state.finish is not None  # noqa: S101 -- only what has ended is closed
     epoch = state.record.epoch if state.claimed else None
-    closed = ledger.let_go(journal, mission.plan, state.execution.id, epoch, state.finish.end.clean)
+    fenced = fence_by_hand(journal, by_hand(mission.plan, state))
+    closed = ledger.let_go(fenced, mission.plan, state.execution.id, epoch, state.finish.end.clean)
     return journal if isinstance(closed, str) else closed
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.domain.engine import fold
-from orchestrator.domain.plan import Step
+from orchestrator.domain.plan import CUTS, Step
 from orchestrator.domain.rehearsal.attempts import landed, may_come, own, promotions_to_come
 from orchestrator.domain.rehearsal.model import World, upstream
 from orchestrator.domain.rehearsal.nature import BY_HAND
@@ -24,9 +24,22 @@ def judge(now: Rehearsal) -> None:
         case End.NEEDS_HUMAN if not finish.next_commands:
             raise Broken("I4: NEEDS_HUMAN names no command to go on with")
     _proposed(now, finish)
+    _by_hand(now, finish)
     if finish.protected and not _protected(now):
         raise Broken("I4: it ends protected, but no standby follows")
     _nothing_follows(now)
+
+
+def _by_hand(now: Rehearsal, finish: Finish) -> None:
+    """I4 and I9: what people have switched off is not as it was before, and stands as fenced."""
+    for step in now.plan.of_kind(*CUTS):
+        evidence, place = now.state.steps[step.id].evidence, (step.component or "", step.site or "")
+        if not evidence or not evidence.attested_by or now.world.power.get(place) != "off":
+            continue
+        if finish.end in (End.ROLLED_BACK, End.ABORTED_SAFE):
+            raise Broken(f"I4: {finish.end}, but people have switched {'@'.join(place)} off")
+        if not any(resource.partition(":")[0] == "@".join(place) for resource in now.journal.fenced):
+            raise Broken(f"I9: people have switched {'@'.join(place)} off, and the ledger tells of no fence")
 
 
 def _proposed(now: Rehearsal, finish: Finish) -> None:

@@ -11,6 +11,7 @@ from orchestrator.domain import barrier, ledger, twins
 from orchestrator.domain.engine import advance, steps, undoing
 from orchestrator.domain.ledger import GroupRecord
 from orchestrator.domain.outcome import Done, Outcome, Unknown
+from orchestrator.domain.rehearsal import driving
 from orchestrator.domain.state import End, Status
 from orchestrator.domain.world import Power
 from tests.domain.seeded_bugs import everywhere, nothing
@@ -27,6 +28,16 @@ def an_abort_undoes_after_the_promotion(patch: pytest.MonkeyPatch) -> None:
     """A human may abort at any time, and then everything is put back."""
     patch.setattr(ledger, "no_way_back", nothing)
     everywhere(patch, "succeeded", nothing, ledger, barrier)
+
+
+def what_people_have_switched_off_is_as_before(patch: pytest.MonkeyPatch) -> None:
+    """An abort says so, with the plug pulled."""
+    patch.setattr(undoing, "by_hand", lambda *_: {})
+
+
+def a_fence_by_hand_is_not_noted(patch: pytest.MonkeyPatch) -> None:
+    """The journal hears of it at the end, and of nothing else that people have done."""
+    patch.setattr(driving, "by_hand", lambda *_: {})
 
 
 def doubts_are_forgotten_at_the_end(patch: pytest.MonkeyPatch) -> None:
