@@ -342,5 +342,7 @@ def _done(record: GroupRecord, request: Request) -> dict[str, object]:
     if _promotes(want) and want.site:
         update["holders"] = {**record.holders, want.component: want.site}
     if want.activates:
-        update["fenced"] = {r: s for r, s in record.fenced.items() if r != want.resource}
+        asked = record.execution is not None and record.execution.mode == "unfence"  # what was stopped there as well
+        lifted = {want.resource, f"{want.component}@{want.site}"} if asked else {want.resource}
+        update["fenced"] = {r: s for r, s in record.fenced.items() if r not in lifted}
     return update

@@ -107,6 +107,10 @@ class TestExecutions:
         assert ledger.release(fenced, "db", "a").fenced == {"db@ab": "ab", "db2@a": "a"}
         on = ledger.close_attempt(entered(fenced, request(wanted=UNFENCE)), request().attempt, done(UNFENCE))
         assert MACHINE not in on.fenced
+        assert "db@a" in on.fenced, "the machine was powered on to rebuild what was stopped on it"
+        asked = fenced.model_copy(update={"execution": execution().model_copy(update={"mode": "unfence"})})
+        lifted = ledger.close_attempt(entered(asked, request(wanted=UNFENCE)), request().attempt, done(UNFENCE))
+        assert lifted.fenced == {"db@ab": "ab", "db2@a": "a"}
         off = ledger.close_attempt(entered(record(), request()), request().attempt, done(FENCE))
         assert off.fenced == {MACHINE: "a"}, "what is confirmed to be off stays fenced"
 

@@ -74,6 +74,7 @@ def _succeeded(now: Rehearsal) -> None:
         if done and "may still take effect" not in told and not _reached(now.world, step):
             raise Broken(f"I4: SUCCEEDED, but not so: {step.wants[0]}")
     if not plan.moves:
+        _unfenced(now)
         return
     _skipped_and_told(now, told)
     _announced(now)
@@ -90,6 +91,14 @@ def _succeeded(now: Rehearsal) -> None:
             continue
         if not now.mission.demands.answered(shared, plan.target, state):
             raise Broken(f"I10: SUCCEEDED, but {shared} points elsewhere: {state}")
+
+
+def _unfenced(now: Rehearsal) -> None:
+    """Where the journal has not heard of the answer, the request stays a doubt there, and the fence with it."""
+    unheard = any(doubt.want.activates and doubt.want.site == now.plan.target for doubt in now.journal.doubts)
+    fenced = [resource for resource, site in now.journal.fenced.items() if site == now.plan.target]
+    if now.plan.mode == "unfence" and fenced and not unheard:
+        raise Broken(f"I4: the fence at {now.plan.target} is lifted, but the ledger tells of {fenced}")
 
 
 def _skipped_and_told(now: Rehearsal, told: str) -> None:

@@ -70,7 +70,7 @@ def scenarios(runbook: Runbook, catalog: Catalog) -> Iterator[Scenario]:
     back = mission("reprotect", home, then=(mission("planned", home),))
     unfence = mission("unfence", home)
     forced = mission("forced", standby, ACCEPTED, (again, home_again, back, unfence))
-    planned = mission("planned", standby, then=(again, home_again, back))
+    planned = mission("planned", standby, then=(again, home_again, back, unfence))
     strict = mission("forced", standby, "0s")
     rest = at_rest(forced.plan, home, standby, home_again.plan)
     yield _scenario(planned, "alive", rest, home, returns=True)

@@ -174,6 +174,12 @@ def who_has_served_is_not_noted_at_the_end(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ledger, "close_execution", close_execution)
 
 
+def what_was_stopped_stays_fenced_beyond_an_unfence(patch: pytest.MonkeyPatch) -> None:
+    """It is told as lifted, and stands in the ledger for good."""
+    real = ledger._done
+    patch.setattr(ledger, "_done", lambda record, request: real(record.model_copy(update={"execution": None}), request))
+
+
 def a_fence_ends_with_its_execution(patch: pytest.MonkeyPatch) -> None:
     """What was replaced by an earlier execution may be promoted as if it had followed."""
     real = ledger.close_execution
