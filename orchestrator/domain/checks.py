@@ -162,7 +162,7 @@ def _failover_roles(plan: Plan, state: ExecutionState, component: str) -> Iterat
     down = _role(source) in (None, "stopped")  # crashed or shut down: what a forced failover is for
     if source and _role(source) != "primary" and not (down and plan.mode == "forced"):
         text = f"is {_found_as(source)}, not primary: check the direction and the mode"
-        yield _blocks(component, plan.source, text)
+        yield _blocks(component, plan.source, text + (_start_the_last(plan, state, component) if down else ""))
     streams = target and target.state("replicates_from") == ReplicatesFrom(site=plan.source)
     if plan.mode == "planned" and target and role == "standby" and not streams:
         yield _blocks(component, plan.target, f"does not stream from {plan.source}: a planned move would lose data")
@@ -186,7 +186,9 @@ def _start_the_last(plan: Plan, state: ExecutionState, component: str) -> str:
     other = state.readings.get(f"{component}@{plan.target}")
     if other is None or _role(other) == "primary" or _fences(state, component, plan.source):
         return ""
-    return "; it was the last one proven, and nothing is known to have replaced it: start its server"
+    last = state.readings.get(f"{component}@{plan.source}")
+    how = " as a primary: as it is, it would come up as a standby" if last and last.latched else ""
+    return f"; it was the last one proven, and nothing is known to have replaced it: start its server{how}"
 
 
 def _ledger(plan: Plan, state: ExecutionState, component: str) -> Iterator[CheckFinding]:
