@@ -120,9 +120,14 @@ class Runbook(Frozen):
         return found[1], found[2]
 
     def relied_on(self, name: str) -> frozenset[str]:
-        """All that the component needs, and what that needs in turn. The components need each other in no circle."""
-        needs = self.components[name].needs
-        return frozenset(needs).union(*map(self.relied_on, needs))
+        """All that the component needs, and what that needs in turn."""
+        found: set[str] = set()
+        left = list(self.components[name].needs)
+        while left:
+            if (needed := left.pop()) not in found:
+                found.add(needed)
+                left += self.components[needed].needs
+        return frozenset(found)
 
     def other(self, site: str) -> str:
         """The site that a move to `site` comes from."""

@@ -319,6 +319,16 @@ def test_the_order_of_keys_changes_no_hash(value: dict[str, Any], mode: PlanMode
     assert plan_of(modelled(value), mode, "right").hash == plan_of(modelled(shuffled(value)), mode, "right").hash
 
 
+def test_each_of_many_components_may_need_all_before_it() -> None:
+    """Following every way from one to another would take longer than anybody waits."""
+    known = {
+        f"c{n}": {"type": "command", "needs": [f"c{m}" for m in range(n)], **_own("command", n)} for n in range(60)
+    }
+    value = {"runbook": "made", "sites": {s: {"provider": "on-prem"} for s in ("left", "right")}, "components": known}
+    steps = plan_of(modelled({**value, "failover": "left -> right"}), "forced", "right").of_kind("switch")
+    assert [step.component for step in steps] == list(known)
+
+
 def test_comments_and_spaces_change_no_hash() -> None:
     told = "# a comment\n" + runbooks.SHOP.replace("\ncomponents:", "  # another\n\n\ncomponents:  # and one more")
     assert _hash(told) == _hash(runbooks.SHOP)
