@@ -33,11 +33,7 @@ class Call(Protocol):
         done: an adapter that asks for several things in one attempt says so after each."""
 
     def checkpoint(self, token: str) -> None:
-        """Keep `token` durably: the next attempt finds it in `resume` and polls instead of asking twice."""
-
-    @property
-    def resume(self) -> str | None:
-        """The token that an earlier attempt at the same want left behind."""
+        """Keep `token` durably: the next attempt gives it to the resource's `resume`."""
 
     @property
     def remaining(self) -> float:
@@ -52,6 +48,17 @@ class Resource(Protocol):
 
     def apply(self, desired: State, observed: Reading, call: Call) -> None:
         """Ask the world to change. Returning means accepted, not done. Raises ProviderError or GuardRefused."""
+
+
+@runtime_checkable
+class Resumed(Protocol):
+    """What a resource may have beside: it follows what an earlier attempt has asked for."""
+
+    def resume(self, token: str) -> None:
+        """From here on nothing is shown as done that the request which left this token may still be changing. No I/O.
+
+        Called before the first look.
+        """
 
 
 @runtime_checkable

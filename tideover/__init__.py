@@ -18,6 +18,7 @@ from orchestrator.domain.errors import (
     Unreachable,
     WrongIdentity,
 )
+from orchestrator.domain.spelling import canonical
 from orchestrator.domain.world import (
     Holder,
     Power,
@@ -64,4 +65,5 @@ __all__ = [
     "Unreachable",
     "Weakness",
     "WrongIdentity",
+    "canonical",
 ]

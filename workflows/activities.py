@@ -132,8 +132,8 @@ class Activities:
     def _looked(self, kind: Kind, request: LookRequest, cancelled: Callable[[], bool]) -> LookReply:
         mandate = Mandate(request.group, request.plan, request.who, request.execution)
         until = request.condition, request.timeout
-        reading, why = self.actor.looked(kind, request.resource, until, mandate, cancelled)
-        return LookReply(reading=reading, why=why)
+        seen = self.actor.looked(kind, request.resource, until, mandate, cancelled)
+        return LookReply(reading=seen.reading, why=seen.why, superseded=seen.superseded)
 
 
 async def in_thread(work: Callable[[Callable[[], bool]], T]) -> T:

@@ -89,6 +89,6 @@ def _findings(plan: Plan, state: ExecutionState) -> list[str]:
 
 
 def _row(name: str, what: str, record: StepRecord) -> str:
-    took = f"{record.ended_at - record.started_at:.1f}" if record.ended_at and record.started_at else ""
+    took = "" if record.took is None else f"{record.took:.1f}"
     said = record.said.replace("|", "\\|").replace("\n", " ")
     return f"| {WORDS[record.status]} | `{name}` | {what} | {said} | {took} |"

@@ -43,8 +43,7 @@ class ExecutionWorkflow(ListeningWorkflow):
         self._events: list[Event] = []
         self._begun: set[str] = set()
         self._phase = ""
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._claiming: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], Action] = {}  # in the order in which they began, as a replay needs them
         self._runbook = ""
         self._word = ""
 
@@ -98,11 +97,13 @@ class ExecutionWorkflow(ListeningWorkflow):
             while self._inbox:
                 self._fold(plan, self._inbox.popleft())
         self._show(plan)
-        for task in self._tasks - self._claiming:
-            task.cancel()
-        while self._claiming:  # it may yet stand in the journal, and is released then
+        claiming = [task for task, action in self._tasks.items() if isinstance(action, Claim)]
+        for task in self._tasks:
+            if task not in claiming:
+                task.cancel()
+        while any(task in self._tasks for task in claiming):  # it may yet stand in the journal, and is released then
             with suppress(asyncio.CancelledError):
-                await asyncio.wait(self._claiming)
+                await workflow.wait(claiming)
 
     async def _close(self, plan: Plan, execution: Execution, found: GroupRecord, reason: str) -> Result:
         state, finish = self._now, self._now.finish
@@ -128,9 +129,8 @@ class ExecutionWorkflow(ListeningWorkflow):
         if announcement := announced(action, workflow.time()):
             self._fold(plan, announcement)
         task = asyncio.create_task(self._told(self._done(plan, action)))
-        for tasks in (self._tasks, self._claiming) if isinstance(action, Claim) else (self._tasks,):
-            tasks.add(task)
-            task.add_done_callback(tasks.discard)
+        self._tasks[task] = action
+        task.add_done_callback(self._tasks.pop)
 
     def _done(self, plan: Plan, action: Action) -> Coroutine[None, None, Event]:
         execution = self._now.execution

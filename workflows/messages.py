@@ -8,7 +8,7 @@ from pydantic import Field
 
 from orchestrator.domain.audit import Checkpoint
 from orchestrator.domain.base import Frozen
-from orchestrator.domain.commands import By, OperatorInput
+from orchestrator.domain.commands import By, OperatorInput, ReasonOrNone
 from orchestrator.domain.ledger import Attempt, Execution, GroupRecord
 from orchestrator.domain.outcome import Outcome
 from orchestrator.domain.plan import Plan, PlanMode, ResourceSpec, Want
@@ -26,7 +26,7 @@ class StartRequest(OperatorInput):
     runbook: str = Field(min_length=1)
     reason: str = ""
     by: By = "unknown"
-    holder_is_gone: str = ""
+    holder_is_gone: ReasonOrNone = ""
 
     @property
     def word(self) -> str:
@@ -94,10 +94,11 @@ class LookRequest(Frozen):
 
 
 class LookReply(Frozen):
-    """The last reading; `why` is empty where the condition was met."""
+    """The last reading; `why` is empty where the condition was met. `superseded`: see `Seen` in the actor."""
 
     reading: Reading | None
     why: str
+    superseded: bool = False
 
 
 class EffectRequest(Frozen):

@@ -104,7 +104,10 @@ async def looked(plan: Plan, look: LookFor, execution: Execution) -> Looked:
         )  # fmt: skip
     except ActivityError as error:
         reply = LookReply(reading=None, why=_why(error))
-    return Looked(step=look.step, resource=look.resource, reading=reply.reading, why=reply.why, at=workflow.time())
+    return Looked(
+        step=look.step, resource=look.resource, reading=reply.reading, why=reply.why, superseded=reply.superseded,
+        at=workflow.time(),
+    )  # fmt: skip
 
 
 async def performed(plan: Plan, order: Perform, execution: Execution) -> Ended:

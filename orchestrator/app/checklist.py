@@ -6,8 +6,6 @@ provider's (`ByHand`). Nothing is decided here.
 
 from __future__ import annotations
 
-import json
-import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -32,7 +30,7 @@ def markdown(plan: Plan, catalog: Catalog) -> str:
         if fenced and row.step.id in fenced[1] and not shown:
             lines += _barrier(plan, fenced[0])
             shown = True
-        lines += [f"## {number}. `{row.step.id}`: {row.step.summary}", ""]
+        lines += [f"## {number}. `{row.step.id}`: {plan_view.inline(row.step.summary)}", ""]
         lines += [*_when(plan, row), *_how(plan, catalog, row.step, row.undo), TICK, ""]
     return "\n".join([*lines, *_foot(plan)])
 
@@ -58,6 +56,8 @@ def _foot(plan: Plan) -> Iterator[str]:
     yield "Compare what it reads with this paper, and keep the paper with the report."
     if plan.of_kind("promote"):
         yield f"The old primary at {plan.source} must not be started: it is to be rebuilt as a standby first."
+    for name in _acting(plan):
+        yield f"The machine of `{name}` at {plan.source} must not be started while that at {plan.target} may be on."
     yield ""
     yield f"- [ ] all of the above was compared    time ____:____    name ______________________    plan `{plan.hash}`"
 
@@ -69,13 +69,23 @@ def _barrier(plan: Plan, proven: frozenset[str]) -> Iterator[str]:
     yield ""
     yield from (f"- [ ] `{step.id}` is ticked, and read back as: {BLANK}" for step in plan.steps if step.id in proven)
     yield ""
-    yield "If one of these cannot be ticked, stop here: two writers lose more than a longer outage."
-    yield "From the next step on there is only forward: nothing above is undone any more."
+    two = "two writers lose more" if plan.of_kind("promote") else "two machines that act do more harm"
+    yield f"If one of these cannot be ticked, stop here: {two} than a longer outage."
+    if plan.of_kind("promote"):
+        yield "From the first promotion on there is only forward: nothing above is undone any more."
+    if acting := _acting(plan):
+        machines = ", ".join(f"`{name}`" for name in acting)
+        yield f"Never power on {machines} at {plan.source} while it may be on at {plan.target}: read that off first."
     yield ""
     yield "- [ ] we go on    time ____:____    first name ______________________    second name ______________________"
     yield ""
     yield "---"
     yield ""
+
+
+def _acting(plan: Plan) -> list[str]:
+    """The components whose machines act by themselves, and are started at the target of a move."""
+    return list(dict.fromkeys(step.component for step in plan.of_kind("start") if plan.moves and step.component))
 
 
 def _when(plan: Plan, row: plan_view.Row) -> Iterator[str]:
@@ -105,7 +115,8 @@ def _how(plan: Plan, catalog: Catalog, step: Step, undo: str) -> Iterator[str]:
         yield "- it must have replayed *past* the position at which the source was shut down, not merely up to it"
     if undo:
         forward = undo == plan_view.FORWARD_ONLY
-        yield f"- undo: {undo}" if forward else "- undo, the last step first, and never once a promotion was begun:"
+        until = ", and never once a promotion was begun" if plan.of_kind("promote") else ""
+        yield f"- undo: {undo}" if forward else f"- undo, the last step first{until}:"
         yield from () if forward else _undoing(plan, catalog, step)
 
 
@@ -127,7 +138,7 @@ def _reaching(plan: Plan, catalog: Catalog, step: Step, want: Want, number: int)
 
 
 def _undoing(plan: Plan, catalog: Catalog, step: Step) -> Iterator[str]:
-    for want in step.wants:
+    for want in reversed(step.wants):
         how = _by_hand(plan, catalog, want.resource)
         yield f"    - bring `{want.resource}` back to what was written down as before, and read it back"
         if how and want.desired == OFF:
@@ -167,8 +178,8 @@ def _filled(plan: Plan, catalog: Catalog, resource: str, state: State | None, li
     return list(filled(lines, _keys(plan, catalog, spec, site), _records(plan, spec, state)))
 
 
-def _keys(plan: Plan, catalog: Catalog, spec: ResourceSpec, site: str) -> dict[str, str]:
-    """What the provider's lines may name, as text. The resource's models put in their defaults."""
+def _keys(plan: Plan, catalog: Catalog, spec: ResourceSpec, site: str) -> dict[str, Any]:
+    """What the provider's lines may name. The resource's models put in their defaults."""
     kind = catalog.get(spec.type)
     there = plan.source if site == plan.target else plan.target
     place = _dumped(kind.place, spec.places.get(site, {}))
@@ -176,8 +187,7 @@ def _keys(plan: Plan, catalog: Catalog, spec: ResourceSpec, site: str) -> dict[s
     where = spec.sites[site].model_dump(exclude_none=True)
     given = {**where, **_dumped(kind.settings, spec.settings), **place, **_others(plan, spec, there), **other}
     given |= {"thing": spec.thing, "site": site, "there": there, "component": spec.component}
-    given["credentials"] = spec.credentials or ""
-    return {key: _text(value) for key, value in given.items() if value is not None}
+    return given | {"credentials": spec.credentials}
 
 
 def _others(plan: Plan, spec: ResourceSpec, there: str) -> dict[str, Any]:
@@ -207,20 +217,6 @@ def _records(plan: Plan, spec: ResourceSpec, state: State | None) -> list[dict[s
     return [{"kind": kind, "value": value, "ttl": str(records.ttl)} for kind, values in given for value in values]
 
 
-def _text(value: Any) -> str:
-    match value:
-        case dict():
-            return " ".join(shlex.quote(f"{key}={item}") for key, item in value.items())
-        case list() | tuple():
-            return " ".join(shlex.quote(str(item)) for item in value)
-        case float() if value.is_integer():
-            return str(int(value))
-        case str():
-            return value
-        case _:
-            return json.dumps(value)
-
-
 def _code(lines: list[str]) -> Iterator[str]:
     if lines:
-        yield from ("", *(f"      {line}" for line in lines), "")
+        yield from ("", *(f"      {part}" for line in lines for part in line.split("\n")), "")

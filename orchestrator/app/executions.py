@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+import time
+from collections.abc import AsyncGenerator, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
 
 from temporalio.api.enums.v1 import TaskQueueType
-from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.taskqueue.v1 import PollerInfo, TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import (
     Client,
@@ -19,6 +20,7 @@ from temporalio.client import (
     WorkflowHandle,
     WorkflowQueryFailedError,
     WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
 )
 from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.exceptions import ApplicationError, CancelledError, TerminatedError, WorkflowAlreadyStartedError
@@ -26,7 +28,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from orchestrator.app.connection import unavailable
 from orchestrator.domain.commands import OperatorInput
-from orchestrator.domain.errors import NotFoundLocally, TideoverError
+from orchestrator.domain.errors import InDoubt, NotFoundLocally, ServerUnavailable, TideoverError
 from workflows.messages import FailoverRequest, Result, SiteRequest, Snapshot
 from workflows.plugin import TASK_QUEUE
 
@@ -35,6 +37,23 @@ POLL = 0.2
 
 ANSWER = timedelta(seconds=5)
 """How long one look may take."""
+
+POLL_LASTS = 75.0
+"""Seconds within which a worker that runs polls anew: Temporal answers a poll after 60 s, with a task or without."""
+
+TAKEN = 20.0
+"""Seconds within which a command is answered where a worker runs."""
+
+MAY_HAVE_ARRIVED = frozenset({
+    RPCStatusCode.ABORTED, RPCStatusCode.CANCELLED, RPCStatusCode.DATA_LOSS, RPCStatusCode.DEADLINE_EXCEEDED,
+    RPCStatusCode.INTERNAL, RPCStatusCode.UNAVAILABLE, RPCStatusCode.UNKNOWN,
+})  # fmt: skip
+"""What Temporal answers, or is said in its place, where the request may have been taken all the same."""
+
+NOBODY_ANSWERED = frozenset(
+    {RPCStatusCode.CANCELLED, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.FAILED_PRECONDITION}
+)
+"""What becomes of a query that no worker takes: its time is over, or the server has seen nobody poll for long."""
 
 TASK_TIMEOUT = timedelta(seconds=2)
 """How long one decision of a workflow may take before another worker makes it; with Temporal's default, 10 s."""
@@ -103,15 +122,21 @@ class Executions:
         return (await handle.describe()).status is WorkflowExecutionStatus.RUNNING
 
     async def say(self, handle: Handle, command: OperatorInput) -> str:
-        """The execution has taken the command; what it answered. Raises CommandRefused."""
+        """The execution has taken the command; what it answered. Raises CommandRefused, and InDoubt where nothing
+        answers in time or, by Ctrl-C, the answer is not waited for."""
         name = type(command).__name__.lower()
         try:
-            answer: str = await handle.execute_update(name, command, result_type=str)
+            async with asyncio.timeout(TAKEN):
+                answer: str = await handle.execute_update(name, command, result_type=str)
         except WorkflowUpdateFailedError as error:
             raise CommandRefused(_reason(error.cause)) from None
+        except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:
+            raise _in_doubt(name, handle, "no worker has answered") from error
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND:
                 raise CommandRefused("this execution has ended: there is nothing to say to it") from None
+            if error.status in MAY_HAVE_ARRIVED:
+                raise _in_doubt(name, handle, f"Temporal has not answered ({error.message})") from error
             raise unavailable(error) from error
         return answer
 
@@ -133,16 +158,25 @@ class Executions:
         finally:
             ending.cancel()
 
-    async def look(self, handle: Handle) -> Seen:
+    async def look(self, handle: Handle, within: timedelta = ANSWER) -> Seen:
         """The execution as it is now, or why it cannot be seen."""
         try:
-            return Seen(await handle.query("snapshot", result_type=Snapshot, rpc_timeout=ANSWER))
+            return Seen(await handle.query("snapshot", result_type=Snapshot, rpc_timeout=within))
         except WorkflowQueryFailedError as error:
             return Seen(None, f"the execution does not answer: {error}")
         except RPCError as error:
-            if error.status in (RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.FAILED_PRECONDITION):
-                return Seen(None, self.no_worker)
+            if error.status in NOBODY_ANSWERED:
+                return Seen(None, await self._missing())
             return Seen(None, f"Temporal does not answer: {error.message}")
+
+    async def _missing(self) -> str:
+        """Who is missing where a query had no answer: the server, which is asked something else, or a worker."""
+        try:
+            workers = await self.workers()
+        except ServerUnavailable as error:
+            return str(error)
+        way_out = "start one with `tideover worker`; `tideover doctor` says who has polled it"
+        return f"no worker answers on the queue {self.queue!r}: {way_out}" if workers else self.no_worker
 
     @property
     def no_worker(self) -> str:
@@ -150,7 +184,7 @@ class Executions:
         return f"no worker polls the queue {self.queue!r}: start one with `tideover worker`"
 
     async def workers(self) -> list[str]:
-        """Who polls the queue. Raises ServerUnavailable."""
+        """Who polls the queue, as far as that can be told, and when each has last done so. Raises ServerUnavailable."""
         request = DescribeTaskQueueRequest(
             namespace=self.client.namespace,
             task_queue=TaskQueue(name=self.queue),
@@ -160,7 +194,7 @@ class Executions:
             found = await self.client.workflow_service.describe_task_queue(request, timeout=ANSWER)
         except RPCError as error:
             raise unavailable(error) from error
-        return sorted({poller.identity for poller in found.pollers})
+        return polling(found.pollers, self.queue, time.time())
 
     def link(self, handle: Handle) -> str:
         """The page of this very run in the Temporal UI."""
@@ -183,9 +217,25 @@ class Executions:
         return f"{group} is held by {who}: {self.link(handle)}; see it with `tideover follow {group}`"
 
 
+def polling(pollers: Iterable[PollerInfo], queue: str, now: float) -> list[str]:
+    """Those who may poll the queue now, each with when it last did. The server names one that is gone for minutes."""
+    last: dict[str, float] = {}
+    for poller in pollers:
+        ago = max(0.0, now - poller.last_access_time.ToNanoseconds() / 1e9)
+        last[poller.identity] = min(ago, last.get(poller.identity, ago))
+    return [f"{who}, last polled {queue!r} {ago:.0f}s ago" for who, ago in sorted(last.items()) if ago <= POLL_LASTS]
+
+
 def id_of(group: str) -> str:
     """The workflow ID of every execution of the group, so that two cannot run at once (I6)."""
     return f"failover/{group}"
+
+
+def _in_doubt(command: str, handle: Handle, why: str) -> InDoubt:
+    group = handle.id.partition("/")[2]
+    sent = f"{command} was sent to {handle.id}, and {why}: it MAY YET BE TAKEN"
+    look = f"look with `tideover status {group}` or `tideover follow {group}`"
+    return InDoubt(f"{sent}; {look}, and start a worker with `tideover worker`")
 
 
 def _result(ending: asyncio.Future[Result]) -> Result | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import shlex
 import shutil
 import stat
 import time
@@ -12,16 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from orchestrator.app.break_glass.kept import driver_of, is_break_glass, is_driven
+from orchestrator.app.break_glass.kept import is_break_glass
 from orchestrator.app.break_glass.opening import again
 from orchestrator.app.connection import unknown_search_attributes
 from orchestrator.app.executions import Executions
-from orchestrator.app.holders import Holders
+from orchestrator.app.holders import NOT_ASKED, Holders, without_temporal
 from orchestrator.app.journals import open_journal, place_of
 from orchestrator.app.library import RunbookLibrary
 from orchestrator.app.runbook_text import read
 from orchestrator.app.settings import HERE, Settings
 from orchestrator.domain.catalog import Catalog
+from orchestrator.domain.checks import requested
 from orchestrator.domain.errors import NotFoundLocally, TideoverError
 from orchestrator.domain.holder import Alive
 from orchestrator.domain.ledger import GroupRecord
@@ -117,9 +119,9 @@ def broken_glass(settings: Settings) -> Iterator[Check]:
     for name, record in groups.items():
         if record.execution is None or not is_break_glass(record.execution.id):
             continue
-        process, lives = driver_of(found, record.execution.id), is_driven(found, record.execution.id)
-        told = f"held by {record.execution}, {process}: {lives.value}"
-        if lives is Alive.YES:
+        known = without_temporal(found, record.execution)
+        told = f"held by {record.execution}{known.told}"
+        if known.alive is Alive.YES:
             yield Check("ok", name, told)
         else:
             way_out = f"`{again(name, record.execution)}` goes on with it; any other execution inherits all of this"
@@ -140,7 +142,8 @@ async def temporal(connected: Callable[[], Awaitable[Executions]], settings: Set
         way_out = "a worker registers them when it starts: start one with `tideover worker`"
         checks.append(Check("fail", "search attributes", f"the server lacks {', '.join(missing)}", way_out))
     if workers:
-        checks.append(Check("ok", "worker", f"{', '.join(workers)} polls {executions.queue!r}"))
+        since = "within a minute of that it cannot be told from one that was lost since"
+        checks.append(Check("ok", "worker", f"{'; '.join(workers)}; {since}"))
     else:
         checks.append(Check("fail", "worker", f"none polls {executions.queue!r}", "start one with `tideover worker`"))
     return [*checks, *await _held(executions, settings)]
@@ -157,15 +160,16 @@ async def _held(executions: Executions, settings: Settings) -> list[Check]:
         if record.execution is None or is_break_glass(record.execution.id):
             continue  # `broken_glass` tells of those, also without Temporal
         link = executions.link_to(record.execution.id)
-        alive = await holders.alive(record.execution)
-        if alive is Alive.YES:
+        known = await holders.known(record.execution)
+        found = f"held by {record.execution}{known.told}; {_left_to_do(record)}"
+        if known.alive is Alive.YES:
             checks.append(Check("ok", name, f"{record.execution} runs: {link}"))
-        elif alive is Alive.NO:
-            found = f"held by {record.execution}, which has ended without its end; {_left_to_do(record)}"
+        elif known.alive is Alive.NO:
             way_out = f"`tideover status {name}`; the next execution takes the group over, with all of this; {link}"
             checks.append(Check("fail", name, found, way_out))
+        elif known is NOT_ASKED:
+            checks.append(_not_asked(name, record))
         else:
-            found = f"held by {record.execution}, which this Temporal does not know; {_left_to_do(record)}"
             way_out = f"`tideover status {name}`; if you are certain that it is gone, start with --holder-is-gone 'why'"
             checks.append(Check("fail", name, found, way_out))
     return checks
@@ -176,9 +180,13 @@ def _cannot_be_asked(settings: Settings) -> Iterator[Check]:
     with suppress(TideoverError):  # the journal's own check has told
         for name, record in _held_groups(settings).items():
             if record.execution and not is_break_glass(record.execution.id):
-                found = f"held by {record.execution}; whether that runs cannot be asked; {_left_to_do(record)}"
-                way_out = f"`tideover status {name}`; to go on without Temporal: --break-glass with --holder-is-gone"
-                yield Check("warn", name, found, way_out)
+                yield _not_asked(name, record)
+
+
+def _not_asked(name: str, record: GroupRecord) -> Check:
+    found = f"held by {record.execution}{NOT_ASKED.told}; {_left_to_do(record)}"
+    way_out = f"`tideover status {name}`; to go on without Temporal: --break-glass with --holder-is-gone"
+    return Check("warn", name, found, way_out)
 
 
 def _credentials_file(path: Path) -> Check:
@@ -187,7 +195,12 @@ def _credentials_file(path: Path) -> Check:
     except OSError:
         return Check("warn", "credentials", f"there is no {path}", "secrets come from TIDEOVER_SECRET_* alone")
     if mode & 0o077:
-        return Check("fail", "credentials", f"{path} has mode {mode:04o}: others can read it", f"chmod 600 {path}")
+        return Check(
+            "fail",
+            "credentials",
+            f"{path} has mode {mode:04o}: others can read it",
+            f"chmod 600 {shlex.quote(str(path))}",
+        )
     return Check("ok", "credentials", f"{path} has mode {mode:04o}")
 
 
@@ -195,7 +208,12 @@ def _runbook(path: Path, catalog: Catalog, settings: Settings) -> Iterator[Check
     text = read(path, catalog)
     if text.runbook is None or text.findings:
         count = len(text.findings)
-        yield Check("fail", path.stem, f"{count} findings, the first: {text.findings[0]}", f"`tideover lint {path}`")
+        yield Check(
+            "fail",
+            path.stem,
+            f"{count} findings, the first: {text.findings[0]}",
+            f"`tideover lint {shlex.quote(str(path))}`",
+        )
         return
     lacking = list(_lacking(text.runbook, catalog, ProfileCredentials(settings.credentials)))
     yield from (Check("fail", path.stem, found, way_out) for found, way_out in lacking)
@@ -233,7 +251,8 @@ def _left_to_do(record: GroupRecord) -> str:
     """What an execution that ended without its end left behind."""
     doubts = [f"{doubt.want} may still take effect" for doubt in record.doubts]
     fenced = [f"{resource} is fenced" for resource in record.fenced]
-    return "; ".join([*doubts, *fenced]) or "nothing was requested"
+    begun = "; ".join(requested(record))
+    return "; ".join([*doubts, *fenced, *([f"it requested: {begun}"] if begun else [])]) or "nothing was requested"
 
 
 def _filesystem(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,7 +26,7 @@ class RunbookLibrary:
     def path(self, name: str) -> Path:
         """The file of this name. Raises NotFoundLocally naming the folders and a near name."""
         for folder in self.folders:
-            if (folder / f"{name}.yaml").is_file():
+            if _is_file(folder / f"{name}.yaml"):
                 return folder / f"{name}.yaml"
         where = ", ".join(str(folder) for folder in self.folders)
         raise NotFoundLocally(f"there is no runbook {name!r} in {where}{did_you_mean(name, self.names())}")
@@ -37,3 +38,12 @@ class RunbookLibrary:
             said = f"it holds `runbook: {found.runbook}`, and is looked for as {name!r}"
             raise RunbookInvalid(f"{self.path(name)}: {said}: make the two names one")
         return found
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            return False
+        raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -10,6 +11,8 @@ from orchestrator.domain.plan import CHANGES, PROVES, Plan, Step
 
 BARRIER = "barrier"
 FORWARD_ONLY = "forward only"
+
+_MARKUP = re.compile(r"([\\`*<|~&])")
 
 
 @dataclass(frozen=True)
@@ -39,17 +42,21 @@ def rows(plan: Plan) -> list[Row]:
 
 
 def barrier(plan: Plan) -> tuple[frozenset[str], frozenset[str]] | None:
-    """The steps that must be proven, and the promotions that wait for them; None where nothing is promoted."""
-    promotions = plan.of_kind("promote")
-    if not promotions:
-        return None
+    """The steps that must be proven, and those that wait for them: every promotion, and the first start of each machine
+    that acts by itself; None where there is nothing to prove."""
     proven = frozenset(step.id for step in plan.steps if step.kind in PROVES)
-    return proven, frozenset(step.id for step in promotions)
+    starts = [
+        step for step in plan.of_kind("start") if not any(before in _started(plan, step) for before in step.after)
+    ]
+    waiting = frozenset(step.id for step in (*plan.of_kind("promote"), *starts))
+    return (proven, waiting) if plan.moves and proven and waiting else None
 
 
 def barrier_text(plan: Plan) -> str:
     """What the barrier asks, in one line."""
     cut = "stop" if plan.of_kind("stop") else "fence"
+    if not plan.of_kind("promote"):
+        return f"every {cut} above is proven"
     data = "and the standby has replayed everything" if cut == "stop" else "and the loss is within what was accepted"
     return f"every {cut} above is proven, {data}"
 
@@ -76,10 +83,15 @@ def markdown(plan: Plan) -> str:
         if fenced and row.step.id in fenced[1]:
             lines.append(f"| | **BARRIER** | **{barrier_text(plan)}** | | | |")
             fenced = None
-        what = "<br>".join((row.step.summary, *row.ensures))
+        what = "<br>".join(map(inline, (row.step.summary, *row.ensures)))
         after = ", ".join(f"`{before}`" for before in row.step.after)
         lines.append(f"| {row.rank} | `{row.step.id}` | {what} | {after} | {show(within(row.step))} | {row.undo} |")
     return "\n".join(lines)
+
+
+def inline(text: str) -> str:
+    """The text on one line of Markdown, a cell of a table as well, where none of it is markup."""
+    return _MARKUP.sub(r"\\\1", _one_line(text))
 
 
 def mermaid(plan: Plan) -> str:
@@ -87,14 +99,14 @@ def mermaid(plan: Plan) -> str:
     lines = ["flowchart TD"]
     lines += [f'    {_name(step.id)}["{_label(step)}"]' for step in plan.steps]
     fenced = barrier(plan)
-    proven, promotions = fenced or (frozenset[str](), frozenset[str]())
+    proven, waiting = fenced or (frozenset[str](), frozenset[str]())
     if fenced:
         lines.append(f'    {BARRIER}{{{{"BARRIER<br/>{barrier_text(plan)}"}}}}')
-        ends = {before for step in plan.steps if step.id in promotions for before in step.after} & proven
+        ends = {before for step in plan.steps if step.id in waiting for before in step.after} & proven
         lines += [f"    {_name(step_id)} ==> {BARRIER}" for step_id in _in_order(plan, ends or proven)]
-        lines += [f"    {BARRIER} ==> {_name(step_id)}" for step_id in _in_order(plan, promotions)]
+        lines += [f"    {BARRIER} ==> {_name(step_id)}" for step_id in _in_order(plan, waiting)]
     for step in plan.steps:
-        through = proven if step.id in promotions else frozenset[str]()
+        through = proven if step.id in waiting else frozenset[str]()
         lines += [f"    {_name(before)} --> {_name(step.id)}" for before in step.after if before not in through]
     lines.append("    classDef changes fill:#fde68a,stroke:#92400e,color:#111")
     lines.append("    classDef looks fill:#e0f2fe,stroke:#075985,color:#111")
@@ -103,6 +115,11 @@ def mermaid(plan: Plan) -> str:
     if fenced:
         lines += [f"    style {BARRIER} fill:#fee2e2,stroke:#b91c1c,stroke-width:3px,color:#111"]
     return "\n".join(lines)
+
+
+def _started(plan: Plan, step: Step) -> set[str]:
+    """The starts of the same machine: one for each of its fence methods that gives back."""
+    return {other.id for other in plan.of_kind("start") if other.component == step.component}
 
 
 def _from_the_promotion_on(plan: Plan) -> set[str]:
@@ -138,9 +155,17 @@ def _of(plan: Plan, *, changes: bool) -> list[str]:
 
 
 def _name(step_id: str) -> str:
-    """An identifier that Mermaid takes; `end` and the like are its own words, so each gets a prefix."""
-    return "s_" + "".join(c if c.isalnum() else "_" for c in step_id)
+    """An identifier that Mermaid takes, of this step alone: what it might not take, or take for the dot, is written by
+    its code. `end` and the like are its own words, so each gets a prefix."""
+    return "s_" + "".join(c if c.isalnum() else "_" if c == "." else f"_{ord(c):x}_" for c in step_id)
 
 
 def _label(step: Step) -> str:
-    return f"{step.id}<br/>{step.summary}".replace('"', "#quot;")
+    shown = _one_line(step.summary)
+    for char, entity in (("#", "#35;"), ('"', "#quot;"), ("&", "#amp;"), ("<", "#lt;")):
+        shown = shown.replace(char, entity)
+    return f"{step.id}<br/>{shown}"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

@@ -112,14 +112,27 @@ def _loss(plan: Plan, state: ExecutionState, approve: Approve) -> str | None:
     if loss is None or loss.within(accepted):
         return None
     name = "`max_loss`" if approve.max_loss is not None else "the runbook's RPO"
-    way_out = f'"max_loss": "{show(_with_room(loss.seconds))}"' if loss.seconds is not None else "abort"
-    return f"{loss} would be lost, more than {name} of {show(accepted)}: accept it by name with {way_out}, or abort"
+    more = f"{loss} would be lost, more than {name} of {show(accepted)}"
+    if loss.seconds is None:
+        return f"{more}: abort"
+    room = show(_with_room(loss.seconds))
+    return f'{more}: accept it by name with --max-loss {room} (as JSON: "max_loss": "{room}"), or abort'
 
 
 def loss_to_accept(plan: Plan, state: ExecutionState) -> float | None:
     """The loss in seconds that an approval should accept, with room for a minute of thought; None where none is due."""
     loss = current_loss(plan, state, until=fenced_at(plan, state)) if plan.mode == "forced" else None
     return _with_room(loss.seconds) if loss and loss.seconds else None
+
+
+def more_to_accept(plan: Plan, state: ExecutionState, named: float | None) -> tuple[float, float] | None:
+    """Where more would be lost than was named, or accepted before: that, and the loss to accept anew; in seconds."""
+    accepted = accepted_loss(plan, state) if state.waiting and state.waiting.loss else None
+    before = max((given for given in (named, accepted) if given is not None), default=None)
+    loss = current_loss(plan, state, until=fenced_at(plan, state)) if plan.mode == "forced" else None
+    if before is None or loss is None or loss.seconds is None or loss.within(before):
+        return None
+    return before, _with_room(loss.seconds)
 
 
 def _with_room(seconds: float | None) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_network
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_network
 from typing import Annotated, Literal, Self
 
 from pydantic import (
@@ -19,6 +19,7 @@ from pydantic import (
 from orchestrator.domain.base import Frozen, digest
 from orchestrator.domain.by_hand import ByHand
 from orchestrator.domain.durations import Seconds
+from orchestrator.domain.spelling import canonical
 from orchestrator.domain.world import Records
 
 
@@ -32,6 +33,16 @@ class Settings(BaseModel):
         """What these keys name in the world. Two groups that name the same thing exclude each other (I6), so keys that
         only say how it is handled do not belong here; by default all keys do."""
         return digest(self.model_dump(mode="json"))[:16]
+
+    @property
+    def kept_in(self) -> str:
+        """Where the thing is kept, if another place may have one of the same name and these keys tell. Else empty."""
+        return ""
+
+    @property
+    def identity(self) -> str:
+        """What the machine says that it is, where these keys tell: one machine, wherever it is reached. Else empty."""
+        return ""
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -72,21 +83,30 @@ Aspect = Literal["power", "controller", "network"]
 
 @dataclass(frozen=True)
 class Weakness:
-    """One way in which a fence depends on what it cuts off: `why` is a clause for a person."""
+    """One way in which a fence depends on what it cuts off: `why` and `way_out` are clauses for a person."""
 
     aspect: Aspect
     why: str
+    way_out: str
+
+
+def _named(given: str | None) -> str | None:
+    return given if given and canonical(given) else None
+
+
+Label = Annotated[str | None, AfterValidator(_named)]
+"""A name of the user's own, compared in its canonical form; a blank one is none."""
 
 
 class FaultDomain(Frozen):
     """What fails together, by names of your own: things that carry the same name under the same key share it."""
 
-    power: str | None = Field(default=None, description="The feed, UPS or grid that this is powered from.")
-    controller: str | None = Field(
+    power: Label = Field(default=None, description="The feed, UPS or grid that this is powered from.")
+    controller: Label = Field(
         default=None,
         description="The device or service that carries out its commands: a BMC, a vCenter, a cloud's API.",
     )
-    network: str | None = Field(default=None, description="The management network over which it is reached.")
+    network: Label = Field(default=None, description="The management network over which it is reached.")
 
 
 def _spelt_out(given: object) -> object:
@@ -99,10 +119,22 @@ FaultDomains = Annotated[FaultDomain, BeforeValidator(_spelt_out, json_schema_in
 
 def _network(given: str) -> str:
     try:
-        return str(ip_network(given))
+        network = ip_network(given)
     except ValueError as error:
-        msg = f"{error}: write it as 10.1.0.0/16"
+        msg = f"{error}: write it as {_network_around(given) or '10.1.0.0/16'}"
         raise ValueError(msg) from None
+    if isinstance(network, IPv6Network) and network.network_address.ipv4_mapped:
+        msg = f"{given!r} is a network of IPv4 addresses: write it as 10.1.0.0/16"
+        raise ValueError(msg)
+    return str(network)
+
+
+def _network_around(given: str) -> str | None:
+    """The network that the address with a prefix length is in; None where it is no such address."""
+    try:
+        return str(ip_network(given, strict=False))
+    except ValueError:
+        return None
 
 
 Network = Annotated[str, AfterValidator(_network)]
@@ -144,7 +176,7 @@ class DnsSettings(Settings):
     @property
     def thing(self) -> str:
         """The name."""
-        return self.record.rstrip(".").lower()
+        return canonical(self.record)
 
 
 def _listed(given: object) -> object:
@@ -153,19 +185,20 @@ def _listed(given: object) -> object:
 
 def _as(kind: type[IPv4Address | IPv6Address], example: str) -> AfterValidator:
     def checked(given: tuple[str, ...]) -> tuple[str, ...]:
+        found: dict[IPv4Address | IPv6Address, str] = {}
         for value in given:
             try:
-                kind(value)
+                found.setdefault(kind(value), value)
             except ValueError:
                 msg = f"{value!r} is no such address: write it as {example}"
                 raise ValueError(msg) from None
-        return given
+        return tuple(found.values())
 
     return AfterValidator(checked)
 
 
 class DnsPlace(Settings):
-    """What the name answers while the service is at this site: addresses, or another name."""
+    """What the name answers while the service is at this site: addresses, each once, or another name."""
 
     a: Annotated[tuple[str, ...], _as(IPv4Address, "192.0.2.1"), BeforeValidator(_listed, tuple[str, ...] | str)] = ()
     aaaa: Annotated[
@@ -198,6 +231,8 @@ class ResourceType:
     shared: True where the sites share one instance (an address, a record); False where each site has its own.
     compare_and_set: the target itself refuses a request based on a stale reading; else the guard only narrows.
     late_effect: greatest seconds by which an accepted or lost request may still take effect; None: no bound is known.
+    host: of what the sites share, the key of a place that names the host which holds it there; without it that is this
+        machine, the worker's.
     regional: it stands in one region, which the sites name where it is.
     secret: the fields that its credential profile must have; where there are any, `credentials:` has to name one.
     stale_reads: a reading may be of a moment ago, as from a cache or an eventually consistent API: that the state is so
@@ -214,6 +249,7 @@ class ResourceType:
     shared: bool = False
     compare_and_set: bool = False
     late_effect: float | None = None
+    host: str | None = None
     regional: bool = False
     secret: tuple[str, ...] = ()
     stale_reads: bool = False

@@ -7,7 +7,7 @@ from typing import Literal
 
 from orchestrator.domain.base import Frozen
 from orchestrator.domain.durations import show
-from orchestrator.domain.ledger import Request, conflict, opposite, promotions
+from orchestrator.domain.ledger import GroupRecord, Request, conflict, opposite, promotions
 from orchestrator.domain.loss import Loss, would_lose
 from orchestrator.domain.plan import Plan
 from orchestrator.domain.settling import beyond_a_word
@@ -104,12 +104,17 @@ def _fence_errors(plan: Plan, state: ExecutionState, resource: str) -> Iterator[
     yield CheckFinding(level=level, component=spec.component, site=spec.site, text=text)
 
 
+def requested(record: GroupRecord) -> tuple[str, ...]:
+    """What an execution that has not ended, or not cleanly, has asked for, oldest first: answered or not."""
+    return tuple(dict.fromkeys(str(request.want) for request in record.issued if not request.attempt.undo))
+
+
 def _unfinished(plan: Plan, state: ExecutionState) -> Iterator[CheckFinding]:
     """What an execution that has not ended, as after a Terminate, or not cleanly, has begun: the next inherits it."""
     if state.claimed:
         return
     holder = state.record.execution
-    begun = "; ".join(dict.fromkeys(str(request.want) for request in state.record.issued if not request.attempt.undo))
+    begun = "; ".join(requested(state.record))
     if holder:
         text = f"is held by {holder}: this one is refused while that runs, and inherits what it began if it was ended"
     elif begun:

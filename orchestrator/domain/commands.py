@@ -42,8 +42,14 @@ def weighed(reason: str) -> str:
     return reason
 
 
+def weighed_or_none(reason: str) -> str:
+    """The same, or empty where nothing is taken for certain. Raises ValueError."""
+    return reason and weighed(reason)
+
+
 By = Annotated[str, AfterValidator(named)]
 Reason = Annotated[str, AfterValidator(weighed)]
+ReasonOrNone = Annotated[str, AfterValidator(weighed_or_none)]
 
 
 def person(by: str) -> str:

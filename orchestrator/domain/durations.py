@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer, WithJsonSchema
 
 _TEXT = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?")
 
@@ -38,6 +39,13 @@ def show(seconds: float) -> str:
     return f"{millis / 1000:g}s" if millis < 1_000_000 else f"{millis / 1000:.3f}s"
 
 
+def rounded_up(seconds: float) -> float:
+    """A bound as it is told, never below what it is: to a hundredth under a second, a tenth under ten, else a second."""
+    digits = 2 if seconds < 1 else 1 if seconds < 10 else 0
+    scale = 10**digits
+    return math.ceil(round(seconds * scale, 6)) / scale
+
+
 def _seconds(value: Any) -> Any:
     if isinstance(value, str):
         return parse(value)
@@ -57,3 +65,14 @@ Seconds = Annotated[
     ),
 ]
 """A duration in seconds, written as text with units."""
+
+
+def _lasting(value: float) -> float:
+    if show(value) == "0s":
+        msg = "0s is over at once: write how long it may take, such as 15m, or leave the key out"
+        raise ValueError(msg)
+    return value
+
+
+Wait = Annotated[Seconds, AfterValidator(_lasting)]
+"""A time for which something is waited: never none at all."""

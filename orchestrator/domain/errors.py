@@ -5,6 +5,7 @@
     ├── NotFoundLocally       a runbook, credential profile or setting that was named does not exist here
     ├── ServerUnavailable     no Temporal server was found, or the one found did not start
     ├── JournalUnavailable    the journal cannot be read or written; every guard refuses
+    ├── InDoubt               a command of a human was sent and not answered: it may yet be taken
     ├── GuardRefused          the guard let no request through: superseded, expired, cancelled, another plan
     └── ProviderError         what an adapter met; says whether a request may have reached the target
         ├── Unreachable       no connection came about: surely not sent
@@ -39,6 +40,10 @@ class ServerUnavailable(TideoverError):
 
 class JournalUnavailable(TideoverError):
     """The journal cannot be read or written."""
+
+
+class InDoubt(TideoverError):
+    """A command of a human was sent, or maybe, and nothing has answered: it was neither taken nor refused, as yet."""
 
 
 class GuardRefused(TideoverError):

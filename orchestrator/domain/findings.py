@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any, Literal
@@ -80,7 +81,32 @@ def _finding(
         )
     if problem["type"] == "missing":
         return _missing(str(where[-1]), _given_at(value, problem["loc"][:-1]), where[:-1])
-    return Finding(code="VALUE", path=where, message=plain(problem["msg"]))
+    shape = _SHAPES.get(problem["type"])
+    message = _other_shape(shape, problem["input"]) if shape else plain(problem["msg"])
+    return Finding(code="VALUE", path=where, message=message)
+
+
+_SHAPES = {"tuple_type": "list", "dict_type": "mapping", "model_type": "mapping", "string_type": "text"}
+"""What pydantic wants of a value's shape, in the words of YAML."""
+
+
+def _other_shape(wanted: str, given: Any) -> str:
+    """What stands in the place of a list, a mapping or a text, and how that is written."""
+    match given:
+        case None:
+            found = "nothing"
+        case list() | tuple():
+            found = "a list"
+        case dict():
+            found = "a mapping"
+        case str():
+            found = f"the text {given!r}"
+        case _:
+            found = json.dumps(given, default=str)
+    one = found not in ("nothing", "a list", "a mapping")
+    how = {"list": f"[{given}]" if one else "- before each item", "mapping": "key: value, without a - before it"}
+    told = how.get(wanted, f'"{given}"' if one else "one word, or a text in quotes")
+    return f"a {wanted} belongs here, and {found} stands here: write {told}"
 
 
 def _missing(key: str, given: list[str], path: tuple[str | int, ...]) -> Finding:

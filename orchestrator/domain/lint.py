@@ -36,6 +36,8 @@ def _references(runbook: Runbook) -> list[Finding]:
             findings.append(Finding(code="REFERENCE", path=("failover",), message=message))
     if runbook.direction[0] == runbook.direction[1]:
         findings.append(Finding(code="REFERENCE", path=("failover",), message="the two sites are the same"))
+    home, standby = runbook.direction
+    moves = home != standby and {home, standby} <= runbook.sites.keys()
     for name, component in runbook.components.items():
         for index, needed in enumerate(component.needs):
             if needed not in runbook.components:
@@ -45,6 +47,12 @@ def _references(runbook: Runbook) -> list[Finding]:
             if site not in runbook.sites:
                 message = unknown(site, runbook.sites, "site")
                 findings.append(Finding(code="REFERENCE", path=("components", name, "at", site), message=message))
+            elif moves and site not in (home, standby):
+                message = (
+                    f"nothing moves to {site}, so nothing reads what {name} has there: remove it, or name the site"
+                )
+                path = ("components", name, "at", site)
+                findings.append(Finding(code="UNKNOWN-KEY", path=path, message=f"{message} in `failover:`"))
     return findings
 
 

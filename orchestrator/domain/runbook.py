@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from orchestrator.domain.base import Frozen
 from orchestrator.domain.catalog import Site
-from orchestrator.domain.durations import Seconds
+from orchestrator.domain.durations import Seconds, Wait
 
 Mode = Literal["planned", "forced"]
 
@@ -32,7 +32,7 @@ class Gate(Frozen):
 
     before: Literal["fence", "promote"]
     approvers: tuple[str, ...] = ()
-    timeout: Seconds = 900.0
+    timeout: Wait = 900.0
     on_timeout: Literal["abort", "escalate"] = "abort"
 
 
@@ -64,7 +64,7 @@ class Verification(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow")
 
     component: str | None = None
-    within: Seconds = 60.0
+    within: Wait = 60.0
 
     @property
     def own(self) -> dict[str, Any]:
@@ -84,7 +84,7 @@ class Runbook(Frozen):
     objectives: Objectives = Objectives()
     sites: dict[str, Site]
     failover: str
-    waiting: Seconds = 1800.0
+    waiting: Wait = 1800.0
     components: dict[str, Component]
     gates: tuple[Gate, ...] = ()
     verify: tuple[Verification, ...] = ()

@@ -110,13 +110,14 @@ class LookStarted(Frozen):
 
 
 class Looked(Frozen):
-    """A looking step has its reading, or `why` not."""
+    """A looking step has its reading, or `why` not. `superseded`: the execution does not hold the group any more."""
 
     kind: Literal["looked"] = "looked"
     step: str
     resource: str
     reading: Reading | None
     why: str
+    superseded: bool = False
     at: float
 
 
@@ -238,6 +239,13 @@ class StepRecord(Frozen):
     said: str = ""
     started_at: float | None = None
     ended_at: float | None = None
+
+    @property
+    def took(self) -> float | None:
+        """Seconds from its start to its end; None where it has not ended, also since it was begun anew."""
+        if not self.started_at or not self.ended_at or self.ended_at < self.started_at:
+            return None
+        return self.ended_at - self.started_at
 
 
 class Undo(Frozen):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from orchestrator.domain.audit import Checkpoint
 from orchestrator.domain.derivation import derive
 from orchestrator.domain.engine.undoing import by_hand
 from orchestrator.domain.ensure import Goal
-from orchestrator.domain.errors import GuardRefused, ProviderError
+from orchestrator.domain.errors import GuardRefused, JournalUnavailable, ProviderError
 from orchestrator.domain.ledger import Execution, Gone, GroupRecord, lifts
 from orchestrator.domain.outcome import Failed, Outcome
 from orchestrator.domain.plan import Kind, Plan, PlanMode, ResourceSpec
@@ -38,6 +39,16 @@ class Mandate:
     def ledger(self, journal: Journal) -> Group:
         """The group, for this execution."""
         return Group(journal, self.group, self.execution)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a look has found; `why` is empty where its condition was met. `superseded`: `why` the execution that looks
+    does not hold the group any more, so that nothing follows from what it sees."""
+
+    reading: Reading | None
+    why: str
+    superseded: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,21 +106,25 @@ class Actor:
     def looked(
         self, kind: Kind, spec: ResourceSpec, until: tuple[Condition, float], mandate: Mandate,
         cancelled: Cancelled = never_cancelled,
-    ) -> tuple[Reading | None, str]:  # fmt: skip
+    ) -> Seen:  # fmt: skip
         """The reading that a step of this kind waits for, or why not. `until`: the condition, and seconds for it."""
+        group = mandate.ledger(self.journal)
+        with suppress(JournalUnavailable):  # what it goes on to change is refused then
+            if lost := group.superseded():
+                return Seen(None, lost, superseded=True)
         try:
             resource = self.adapters.open(spec)
         except ProviderError as error:
-            return None, str(error)
+            return Seen(None, str(error))
         if kind == "recheck":
-            return looking.glance(resource)
+            return Seen(*looking.glance(resource))
         reading, why = looking.look_until(resource, *until, cancelled)
         if lifts(kind, why) and spec.site:
             try:
-                mandate.ledger(self.journal).release(spec.component, spec.site, mandate.who, mandate.plan)
+                group.release(spec.component, spec.site, mandate.who, mandate.plan)
             except GuardRefused as refused:
-                return reading, str(refused)
-        return reading, why
+                return Seen(reading, str(refused))
+        return Seen(reading, why)
 
     def closed(self, record: ExecutionRecord, epoch: int | None) -> Closed:
         """The record of the execution kept, then the group released where it holds it. Done twice it does no harm.
@@ -124,7 +139,7 @@ class Actor:
                 group = Group(self.journal, record.plan.group, record.execution.id)
                 group.close(record.plan, epoch, finish.end.clean, detail, by_hand(record.plan, record.state()))
             except GuardRefused as refused:
-                warning = str(refused)
+                warning = "" if str(refused) in finish.why else str(refused)
         return Closed(report, warning, audit.checkpoint(self.journal))
 
     def _opener(self, spec: ResourceSpec) -> Callable[[], Resource]:

@@ -14,7 +14,7 @@ from orchestrator.domain.catalog import Catalog
 from orchestrator.domain.errors import Doubtful, Misconfigured, NotFoundLocally, TideoverError
 from orchestrator.domain.plan import ResourceSpec
 from orchestrator.domain.world import Reading, State
-from orchestrator.ports import Binding, Call, Credentials, Glanced, Inspected, Resource
+from orchestrator.ports import Binding, Call, Credentials, Glanced, Inspected, Resource, Resumed
 
 
 class Adapters:
@@ -62,6 +62,11 @@ class _Contained:
         """What the adapter does. Raises ProviderError or GuardRefused and nothing else."""
         with self._contained():
             self._inner.apply(desired, observed, call)
+
+    def resume(self, token: str) -> None:
+        """The adapter follows what left the token, where it leaves any."""
+        if isinstance(self._inner, Resumed):
+            self._inner.resume(token)
 
     def glance(self) -> Reading:
         """What the adapter reads, soon where it knows how. Raises ProviderError and nothing else."""

@@ -179,7 +179,7 @@ def _head(journal: Journal) -> tuple[int, str, int]:
     if found is None:
         return 0, _START, 0
     try:
-        number, last = json.loads(found[0])
+        number, last = json.loads(found[0].encode())
         return int(number), str(last), found[1]
     except (TypeError, ValueError):
         raise JournalUnavailable("the head of the audit trail was changed: `tideover audit verify`") from None

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -46,7 +47,8 @@ def redacted(text: str, secret: Mapping[str, str], limit: int = 200) -> str:
 def run(
     argv: Sequence[str], *, stdin: str, timeout: float, environment: Mapping[str, str], directory: Path | None = None
 ) -> Ended:
-    """The program has ended, or was killed with its whole process group `timeout` seconds after its start.
+    """The program has ended, or was killed with its whole process group `timeout` seconds after its start. One that has
+    become another user's, as `sudo` does, we may not kill: it runs on, and counts as one whose time was up.
 
     Output goes to files and not to pipes: a child that the program leaves behind on purpose would hold a pipe open
     and make a finished program look like a hanging one. Raises OSError where the program cannot be started.
@@ -73,11 +75,15 @@ def run(
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:  # not reaped yet, so that the group's id cannot be anyone else's
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
     if process.stdin:
-        process.stdin.close()
+        with suppress(OSError):  # what was not written yet need not be
+            process.stdin.close()
+    if process.poll() is None:  # not reaped yet, so that the group's id cannot be anyone else's
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except PermissionError:
+            return
+    process.wait()
 
 
 def _text(output: IO[bytes]) -> str:

@@ -30,7 +30,7 @@ from orchestrator.domain.ledger import Attempt, Request
 from orchestrator.domain.outcome import Outcome, Refused
 from orchestrator.domain.plan import Want
 from orchestrator.domain.world import Reading, State
-from orchestrator.ports import Resource
+from orchestrator.ports import Resource, Resumed
 from orchestrator.runtime.group import Group
 
 
@@ -68,7 +68,6 @@ class GuardedCall:
     before: State | None
     deadline: float
     cancelled: Callable[[], bool]
-    resume: str | None = None
     sent: int = field(default=0, init=False)
     went_through: bool = field(default=False, init=False)
 
@@ -107,10 +106,12 @@ def perform(group: Group, resource: Resource, order: Order, cancelled: Callable[
     try:
         if not order.first:
             group.revoke_older(order.attempt, order.want.resource)
-        resume = group.record().tokens.get(order.want.resource)
+        token = group.record().tokens.get(order.want.resource)
     except (GuardRefused, JournalUnavailable) as error:
         return _told(group, Refused(why=str(error)))
-    call = GuardedCall(group, order, order.before, started + order.timeout, cancelled, resume)
+    if token and isinstance(resource, Resumed):
+        resource.resume(token)
+    call = GuardedCall(group, order, order.before, started + order.timeout, cancelled)
     outcome = _ensure(resource, order, call, started)
     with suppress(JournalUnavailable):  # the doubt then stays in the ledger, which is the safe side
         group.close_attempt(order.attempt, outcome, order.who, order.plan)

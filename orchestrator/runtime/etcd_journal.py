@@ -20,6 +20,7 @@ from pydantic import Base64Str, BaseModel, ConfigDict, ValidationError
 
 from orchestrator.domain.errors import JournalUnavailable
 from orchestrator.runtime.etcd_gateway import Gateway
+from orchestrator.runtime.journal import WAY_OUT
 
 _ID = "journal/id"
 _TXN = "/v3/kv/txn"
@@ -81,8 +82,7 @@ class EtcdJournal:
         answer, _ = self._asked({"success": [self._range(_ID)]})
         found = self._entries(answer)
         if _ID not in found:
-            why = "make one with `tideover init`; if there was one, it is lost: restore it before anything else"
-            raise JournalUnavailable(f"there is no journal in {self}: {why}")
+            raise JournalUnavailable(f"there is no journal in {self}: {WAY_OUT}")
         stamp, self._id, _ = found[_ID]
         same = {"target": "VALUE", "result": "EQUAL", "key": self._key(_ID), "value": _b64(_stamped(stamp, self._id))}
         self._is_this_one = same

@@ -144,8 +144,13 @@ class Group:
         self._swap_or_refuse(self._own(lambda record: ledger.release(record, component, site)), entry)
 
     def keep_token(self, resource: str, token: str) -> None:
-        """The token of a long-running request is there for the next attempt."""
-        self._swap(lambda record: record.model_copy(update={"tokens": {**record.tokens, resource: token}}), None)
+        """The token of a long-running request is there for the next attempt. Where another execution holds the group
+        by now, nothing is written."""
+
+        def kept(record: GroupRecord) -> GroupRecord:
+            return record.model_copy(update={"tokens": {**record.tokens, resource: token}})
+
+        self._swap(self._own(kept), None)
 
     def _own(self, change: Change) -> Change:
         """The change, refused where the execution does not hold the group."""

@@ -27,7 +27,7 @@ from orchestrator.domain.errors import (
     Unreachable,
     WrongIdentity,
 )
-from orchestrator.runtime import ssh
+from orchestrator.runtime import child, ssh
 from orchestrator.runtime.command import Command, Completed
 from orchestrator.runtime.ssh import Session
 
@@ -115,25 +115,25 @@ class Host:
         return True
 
     def _run_here(self, argv: list[str], timeout: float, stdin: str, guard: Callable[[], None]) -> Completed:
-        tool, argv = argv[0], [*self._switch_user(timeout), *argv]
+        # its own limit stands when we are lost, or frozen, and where we may not end another user's process
+        tool, argv = argv[0], [*self._switch_user(), "timeout", "-k", "2", str(math.ceil(timeout)), *argv]
         guard()
         try:
-            process = _popen(argv, cwd="/", env=_environment())
+            process = _popen(argv, cwd="/", env=child.bare_environment(LC_ALL="C"))
         except OSError as error:
             raise Misconfigured(f"{self}: cannot start {tool}: {error.strerror}; install it") from None
-        with _killed_after(process, timeout) as expired:
+        with _killed_after(process, math.ceil(timeout) + _GRACE_SECONDS) as expired:
             stdout, stderr = process.communicate(stdin)
-        if expired():
+        if expired() or process.returncode in _TIMED_OUT:
             raise Doubtful(f"{self}: {tool} did not end within {timeout:.0f} s and was killed")
         return Completed(process.returncode, stdout, stderr)
 
-    def _switch_user(self, timeout: float) -> list[str]:
+    def _switch_user(self) -> list[str]:
         if self.run_as is None or pwd.getpwuid(os.geteuid()).pw_name == self.run_as:
             return []
         if os.geteuid() == 0:
             return ["runuser", "-u", self.run_as, "--"]
-        # we may not end another user's process, so it gets its own limit
-        return ["sudo", "-n", "-u", self.run_as, "--", "timeout", "-k", "2", str(math.ceil(timeout))]
+        return ["sudo", "-n", "-u", self.run_as, "--"]
 
     def _run_ssh(self, argv: list[str], timeout: float, stdin: str, guard: Callable[[], None]) -> Completed:
         assert self.ssh  # noqa: S101
@@ -177,11 +177,7 @@ class Host:
             raise Misconfigured(f"{self}: cannot run as {self.run_as}: {completed.complaint}")
 
 
-def _environment() -> dict[str, str]:
-    return {**os.environ, "LC_ALL": "C", "PATH": os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"}
-
-
-def _popen(argv: list[str], cwd: str | None = None, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
+def _popen(argv: list[str], cwd: str, env: dict[str, str]) -> subprocess.Popen[str]:
     pipe = subprocess.PIPE
     return subprocess.Popen(
         argv,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 import uuid
@@ -18,6 +19,12 @@ _ID = "journal/id"
 BUSY_TIMEOUT = 5.0
 """Seconds to wait for another writer before the journal counts as unavailable."""
 
+WAY_OUT = (
+    "restore it; if it is lost for good, two people vouch for a new one with "
+    "--break-glass --journal-is-lost 'NAME: why'; `tideover init` only where there never was one"
+)
+"""Where no journal is found: one that is made in the place of a lost one knows of no doubt and no fence."""
+
 
 class SqliteJournal:
     """Keys with versions in one SQLite file; every swap is on disk when it returns (`synchronous=FULL`).
@@ -28,15 +35,15 @@ class SqliteJournal:
 
     def __init__(self, path: Path) -> None:
         if not path.is_file():
-            raise JournalUnavailable(f"there is no journal at {path}: create it with `tideover init`, or restore it")
+            raise JournalUnavailable(f"there is no journal at {path}: {WAY_OUT}")
         self.path = path.absolute()
         self._local = threading.local()
         self._file = self._standing()
         found = self.read(_ID) if self._is_one() else {}
-        if _ID not in found:
+        self._id = found.get(_ID, ("", 0))[0]
+        if not self._id.isalnum():
             way_out = "restore it; if it never was one, remove it, and create one with `tideover init`"
             raise JournalUnavailable(f"{path} is not a journal of Tideover, or holds nothing any more: {way_out}")
-        self._id = found[_ID][0]
 
     @classmethod
     def create(cls, path: Path) -> SqliteJournal:
@@ -82,12 +89,16 @@ class SqliteJournal:
     def _connection(self) -> sqlite3.Connection:
         """This thread's connection. Raises where the file that was opened first stands at its path no more."""
         if self._standing() != self._file:
-            raise JournalUnavailable(f"the journal at {self.path} was replaced while it was in use: start again")
+            holder = f"process {os.getpid()} on {os.uname().nodename}"
+            way_out = "restart that process: where an execution in Temporal says this, it is its worker"
+            raise JournalUnavailable(f"the journal at {self.path} was replaced while {holder} had it open: {way_out}")
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
             connection = sqlite3.connect(
                 f"{self.path.as_uri()}?mode=rw", uri=True, timeout=BUSY_TIMEOUT, isolation_level=None
             )
+            # What is no UTF-8 is told where it is read, by its key: it is then no value of any kind.
+            connection.text_factory = lambda text: text.decode(errors="surrogateescape")
             self._local.connection = connection
         return connection
 

@@ -56,15 +56,19 @@ BY_CLASS: Mapping[type[BaseException], Translation] = {
     boto.ParamValidationError: (Misconfigured, "correct the identifier in the runbook"),
     boto.ConnectTimeoutError: (Unreachable, _NETWORK),
     boto.EndpointConnectionError: (Unreachable, _NETWORK),
-    boto.ProxyConnectionError: (Unreachable, _NETWORK),
     boto.ReadTimeoutError: (Doubtful, _AGAIN),
     boto.ConnectionClosedError: (Doubtful, _AGAIN),
     boto.ResponseStreamingError: (Doubtful, _AGAIN),
     boto.SSLError: (Doubtful, _AGAIN),
+    boto.ProxyConnectionError: (Doubtful, f"{_NETWORK}; if it does, {_AGAIN}"),
     boto.HTTPClientError: (Doubtful, _AGAIN),
     ResponseParserError: (Doubtful, _AGAIN),
 }
-"""The nearest class in an exception's own line of ancestors decides."""
+"""The nearest class in an exception's own line of ancestors decides.
+
+A proxy's error is Doubtful: urllib3 gives it the same name whether the connection to the proxy did not come about, or
+was lost after the request had gone through (`HTTPConnection.close` forgets that it was connected, 2.8).
+"""
 
 BY_CODE: Mapping[str, Translation] = {
     **dict.fromkeys(

@@ -30,6 +30,9 @@ ANSWERS = ("A", "AAAA", "CNAME")
 PROPAGATION = 60.0
 """Seconds in which changes "generally propagate to all Route 53 name servers" (ChangeResourceRecordSets)."""
 
+_SENT = "sent at "
+"""Begins the token of a batch whose answer is not known; its seconds since the epoch follow."""
+
 RecordSet = dict[str, Any]
 
 
@@ -46,6 +49,13 @@ class Route53Record:
         self._zone: str | None = None
         self._change: str | None = None
         self._unanswered_until = 0.0
+
+    def resume(self, token: str) -> None:
+        """The change of an earlier attempt is followed: nothing is shown before it has reached every name server."""
+        if token.startswith(_SENT):
+            self._unanswered_until = float(token.removeprefix(_SENT)) + PROPAGATION
+        else:
+            self._change = token
 
     def observe(self) -> Reading:
         """The records at the name, once the last change made from here has reached every name server."""
@@ -71,8 +81,8 @@ class Route53Record:
             raise Misconfigured(msg)
         found = self._list()
         current = self._records(found)
-        if call.resume and current == desired and self._resumed(call.resume):
-            return
+        if current == desired and self._change and not self._propagation()[0]:
+            return  # it is on its way: asked for by an earlier attempt
         seen = observed.state("records")
         if seen is not None and seen != current:
             msg = f"{self._what} is now {current}, but {seen} was read before; look again"
@@ -85,33 +95,28 @@ class Route53Record:
             self._send(batch, call)
 
     def _send(self, batch: list[dict[str, Any]], call: Call) -> None:
-        route53 = self._route53()
+        route53, now = self._route53(), time.time()
+        call.checkpoint(f"{_SENT}{now}")  # should nobody hear the answer
         try:
             with translated(f"{self._what}, changing it"):
                 call.guard()
                 answer = route53.change_resource_record_sets(HostedZoneId=self._zone, ChangeBatch={"Changes": batch})
         except Doubtful:
             # No ID to ask for: if the batch arrived, it is only known to have propagated after a while.
-            self._change, self._unanswered_until = None, time.monotonic() + PROPAGATION
+            self._change, self._unanswered_until = None, now + PROPAGATION
             raise
         self._change, self._unanswered_until = answer["ChangeInfo"]["Id"], 0.0
         call.checkpoint(answer["ChangeInfo"]["Id"])
 
-    def _resumed(self, token: str) -> bool:
-        """True where the change of an earlier attempt is known to Route 53: it is followed instead of asked twice."""
-        try:
-            self._status(token)
-        except NotFound:
-            return False
-        self._change = token
-        return True
-
     def _propagation(self) -> tuple[bool, dict[str, str]]:
         """Whether the last change made from here has reached every name server, and what is known of it."""
         if self._change is not None:
-            status = self._status(self._change)
+            try:
+                status = self._status(self._change)
+            except NotFound:
+                return True, {"change": self._change, "status": "no longer known to Route 53"}
             return status == "INSYNC", {"change": self._change, "status": status}
-        if time.monotonic() < self._unanswered_until:
+        if time.time() < self._unanswered_until:
             return False, {"status": f"the last batch was not answered; shown {PROPAGATION:g} s after it was sent"}
         return True, {}
 

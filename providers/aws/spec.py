@@ -19,6 +19,12 @@ SIGNATURE_LIFETIME = 900.0
 and 15 for some ("Signing AWS API requests", "Handling dates"); the longer one is the bound."""
 
 
+_NO_OTHER = (
+    "give the site its `zone:` where it is one; nothing else cuts off an instance, so with all of its region lost two "
+    "people have to vouch for that"
+)
+
+
 class InstancePlace(Settings):
     """The EC2 instance at a site. `name_tag`: its Name tag, checked before anything is done to it."""
 
@@ -40,7 +46,8 @@ class InstancePlace(Settings):
         if site.zone:
             return None
         region = site.region or "its region"
-        return Weakness("controller", f"EC2's API in {region} may be lost together with a site that is all of {region}")
+        why = f"EC2's API in {region} may be lost together with a site that is all of {region}"
+        return Weakness("controller", why, _NO_OTHER)
 
 
 class AddressSettings(Settings):
@@ -73,6 +80,11 @@ class RecordSettings(DnsSettings):
 
     hosted_zone: HostedZoneId | None = Field(default=None, examples=["Z0123456789ABCDEFGHIJ"])
 
+    @property
+    def kept_in(self) -> str:
+        """The hosted zone, where several have one name."""
+        return self.hosted_zone or ""
+
     @model_validator(mode="after")
     def _record_is_in_zone(self) -> Self:
         zone, record = self.zone.lower().rstrip("."), self.record.lower().rstrip(".")
@@ -88,7 +100,8 @@ _INSTANCE_BY_HAND = ByHand(
             "aws ec2 describe-instances --region {region} --instance-ids {machine}"
             " --query 'Reservations[].Instances[].[State.Name,Placement.AvailabilityZone,Tags]'"
         ),
-        "`stopped` is off; `stopping` is not off yet. Its Name tag must be {name_tag}",
+        "`stopped` is off; `stopping` is not off yet",
+        "its Name tag must be {name_tag:plain}",
         "an Auto Scaling group or Spot can start it again: suspend Launch, HealthCheck and ReplaceUnhealthy first",
     ),
     do={
@@ -117,16 +130,16 @@ _RECORD_BY_HAND = ByHand(
         "aws route53 list-hosted-zones-by-name --dns-name {zone}    # its ID, for ZONE below",
         (
             "aws route53 list-resource-record-sets --hosted-zone-id ZONE"
-            " --query \"ResourceRecordSets[?Name=='{record}.']\""
+            " --query 'ResourceRecordSets[?Name==`\"{thing:quoted}.\"`]'"
         ),
-        "the hosted zone that is meant is {hosted_zone}",
+        "the hosted zone that is meant is {hosted_zone:plain}",
     ),
     do={
         "records": (
             (
                 "aws route53 change-resource-record-sets --hosted-zone-id ZONE --change-batch"
-                ' \'{"Changes": [{"Action": "UPSERT", "ResourceRecordSet": {"Name": "{record}", "Type": "{kind}",'
-                ' "TTL": {ttl}, "ResourceRecords": [{"Value": "{value}"}]}}]}\''
+                ' \'{"Changes": [{"Action": "UPSERT", "ResourceRecordSet": {"Name": "{record:quoted}",'
+                ' "Type": "{kind}", "TTL": {ttl}, "ResourceRecords": [{"Value": "{value:quoted}"}]}}]}\''
             ),
             "several values of one type go into one change, as more items of ResourceRecords",
             "aws route53 get-change --id CHANGE    # until it says INSYNC",

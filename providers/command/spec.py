@@ -61,7 +61,7 @@ RESOURCES: tuple[ResourceType, ...] = (
             do={
                 "holder": (
                     "cd {directory}",
-                    """echo '{"holder": "{site}", "before": "{there}"}' | {apply}""",
+                    """echo '{"holder": "{site:quoted}", "before": "{there:quoted}"}' | {apply}""",
                     "its exit code proves nothing: read it back",
                 )
             },

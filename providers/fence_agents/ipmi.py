@@ -24,8 +24,13 @@ _ARGUMENTS = (
 )
 
 
-def confirm_guid(expected: str, options: Mapping[str, str], timeout: float, authority: str) -> str:
-    """The controller's GUID, which is the expected one. Raises WrongIdentity where it is another."""
+_LANPLUS = frozenset({"fence_ilo3", "fence_ilo4", "fence_ilo5", "fence_ipmilanplus"})
+"""Agents that speak IPMI 2.0 unless they are told not to (fence_ipmilan.py of ClusterLabs' fence-agents)."""
+
+
+def confirm_guid(agent: str, expected: str, options: Mapping[str, str], timeout: float, authority: str) -> str:
+    """The controller's GUID, which is the expected one, asked for as `agent` would. Raises WrongIdentity where it is
+    another."""
     path = shutil.which(options.get("ipmitool_path", "ipmitool"), path=child.search_path())
     if path is None:
         msg = "ipmitool is needed to compare `uuid` and is not on PATH: install it (Debian: apt-get install ipmitool)"
@@ -34,7 +39,7 @@ def confirm_guid(expected: str, options: Mapping[str, str], timeout: float, auth
     password = options.get("password") or options.get("passwd") or ""
     try:
         ended = child.run(
-            [path, *_arguments(options), "-E", "mc", "guid"],
+            [path, *arguments(agent, options), "-E", "mc", "guid"],
             stdin="",
             timeout=timeout,
             environment=child.bare_environment(IPMI_PASSWORD=password),
@@ -59,8 +64,10 @@ def confirm_guid(expected: str, options: Mapping[str, str], timeout: float, auth
     return guid
 
 
-def _arguments(options: Mapping[str, str]) -> list[str]:
-    lanplus = options.get("lanplus", "").lower() in {"1", "yes", "on", "true"}
+def arguments(agent: str, options: Mapping[str, str]) -> list[str]:
+    """What the agent gives ipmitool for these options."""
+    default = "1" if agent.rpartition("/")[2] in _LANPLUS else ""
+    lanplus = options.get("lanplus", default).lower() in {"1", "yes", "on", "true"}
     argv = ["-I", "lanplus" if lanplus else "lan"]
     for names, flag in _ARGUMENTS:
         value = next((options[name] for name in names if options.get(name)), None)

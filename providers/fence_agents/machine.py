@@ -78,11 +78,12 @@ class Machine:
             raise errors.switch_failed(self.authority, desired.power, ended, self._secret)
 
     def _identity(self, timeout: float) -> str | None:
-        if self._place.alias:
-            return self._confirmed_alias(self._place.alias, timeout)
-        if not self._place.uuid:
-            return None
-        return ipmi.confirm_guid(self._place.uuid, self._options, timeout, self.authority)
+        place, confirmed = self._place, list[str]()
+        if place.alias:
+            confirmed.append(self._confirmed_alias(place.alias, timeout))
+        if place.uuid:
+            confirmed.append(ipmi.confirm_guid(place.agent, place.uuid, self._options, timeout, self.authority))
+        return " ".join(confirmed) or None
 
     def _confirmed_alias(self, expected: str, timeout: float) -> str:
         """What the device shows beside the plug, which is the expected. Raises WrongIdentity where it is another."""

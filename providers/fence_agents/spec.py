@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from orchestrator.domain.by_hand import ByHand
 from orchestrator.domain.catalog import ResourceType, Settings, Site, Weakness
 from orchestrator.domain.durations import Seconds
+from orchestrator.domain.spelling import canonical
 
 # The names under which ClusterLabs installs fence_ipmilan; all of them call ipmitool.
 IPMI_AGENTS = frozenset(
@@ -21,6 +22,7 @@ _ON_BOARD = IPMI_AGENTS | {
     "fence_ilo_ssh", "fence_drac", "fence_drac5", "fence_idrac", "fence_rsa", "fence_rsb", "fence_amt", "fence_amt_ws",
 }  # fmt: skip
 
+_ANOTHER = "add another method, such as a switched outlet, or say under `fault_domain:` what it has of its own"
 _OURS = frozenset({"action", "option"})
 _OLD_NAMES = {"ipaddr": "ip", "port": "plug"}  # fence-agents' lib/fencing.py: both are read, the new one is advertised
 _NAMES_THE_MACHINE = ("ip", "ipport", "plug", "uuid", "nodename")
@@ -63,8 +65,14 @@ class MachinePlace(Settings):
     def thing(self) -> str:
         """The device and the outlet: the agents have many names for one, and options that only say how to talk."""
         options = {_OLD_NAMES.get(name, name): value for name, value in self.options.items()}
+        options |= {key: canonical(options[key]) for key in ("ip", "uuid") if key in options}
         named = [f"{key}={options[key]}" for key in _NAMES_THE_MACHINE if key in options]
         return ",".join(named) or super().thing
+
+    @property
+    def identity(self) -> str:
+        """The GUID of its controller, with or without dashes (`ipmi.confirm_guid`)."""
+        return f"uuid {canonical(self.uuid).replace('-', '')}" if self.uuid else ""
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -95,7 +103,7 @@ class MachinePlace(Settings):
         if self.agent.rpartition("/")[2] not in _ON_BOARD:
             return None
         why = f"what {self.agent} speaks to is fed by the machine that it cuts off, and says nothing once that has none"
-        return Weakness("power", why)
+        return Weakness("power", why, _ANOTHER)
 
     @field_validator("options")
     @classmethod
@@ -133,7 +141,7 @@ LATE_EFFECT = 600.0
 """Seconds. An agent is killed at its time-out and its device is asked over one short session; ten minutes leave room
 for devices that switch with a delay of their own. Do not use this adapter with one whose delay is longer."""
 
-_CREDENTIALS = "before the bar add username=... and password=... of the profile {credentials}"
+_CREDENTIALS = "before the bar add username=... and password=... of the profile {credentials:plain}"
 
 RESOURCES: tuple[ResourceType, ...] = (
     ResourceType(
@@ -146,8 +154,8 @@ RESOURCES: tuple[ResourceType, ...] = (
             look=(
                 "printf '%s\\n' action=status {options} | {agent}; echo $?    # 2: off, 0: on, else: not known",
                 _CREDENTIALS,
-                "its UUID must be {uuid}",
-                "printf '%s\\n' action=list {options} | {agent}    # must show {alias} beside the plug",
+                "its UUID must be {uuid:plain}",
+                "printf '%s\\n' action=list {options} | {agent}    # must show {alias:plain} beside the plug",
             ),
             do={
                 "power off": ("printf '%s\\n' action=off {options} | {agent}    # never reboot", _CREDENTIALS),

@@ -117,11 +117,15 @@ class FloatingIp:
             self._refuse_a_target_that_cannot(target, observed.facts.get(target, "was not read"))
             words = [str(self._address), self._places[target].interface]
             self._change(target, f"take {self._address.ip}", _TAKE, words, call)
-        for site in self._hosts:
-            if site != target and observed.facts.get(site) == _HOLDS:
-                self._release(site, call, may_be_dark=target is not None)
+        doubts = [
+            self._release(site, call, may_be_dark=target is not None)
+            for site in self._hosts
+            if site != target and observed.facts.get(site) == _HOLDS
+        ]
         if target is not None:
             self._change(target, f"announce {self._address.ip}", _ANNOUNCE, words, call)
+        for doubt in filter(None, doubts):
+            raise doubt
 
     def _refuse_a_target_that_cannot(self, site: str, said: str) -> None:
         if said == _UNABLE:
@@ -129,12 +133,16 @@ class FloatingIp:
         if said not in (_HOLDS, _FREE):
             raise Unreachable(f"{said}; nothing was changed")
 
-    def _release(self, site: str, call: Call, *, may_be_dark: bool) -> None:
+    def _release(self, site: str, call: Call, *, may_be_dark: bool) -> Doubtful | None:
+        """The doubt that is left, where the host went dark over it: no reason to leave the address where nobody reaches
+        it, but it may yet give it up, after it was moved back."""
         try:
             self._change(site, f"give up {self._address.ip}", _RELEASE, [str(self._address.ip)], call)
-        except (Unreachable, Doubtful):  # it went dark just now: no reason to leave the address where nobody reaches it
+        except (Unreachable, Doubtful) as error:
             if not may_be_dark:
                 raise
+            return error if isinstance(error, Doubtful) else None
+        return None
 
     def _change(self, site: str, what: str, script: str, words: list[str], call: Call) -> None:
         host = self._hosts[site]

@@ -37,18 +37,22 @@ RESOURCES: tuple[ResourceType, ...] = (
         place=FloatingIpPlace,
         selectors=frozenset({"on-prem"}),
         shared=True,
+        host="ssh",
         by_hand=ByHand(
             look=(
-                "on the host at {site}: ssh {ssh}",
-                "on the host at {there}: ssh {there_ssh}",
-                "on each: ip -brief address show to {thing}    # the address must be on one of them, never on both",
+                "on the host at {site:plain}, and on the one at {there:plain}:",
+                "ssh {ssh}",
+                "ssh {there_ssh}",
+                "ip -brief address show to {thing}    # the address must be on one of them, never on both",
             ),
             do={
                 "holder": (
-                    "on the host at {site}: ssh {ssh}",
+                    "on the host at {site:plain}:",
+                    "ssh {ssh}",
                     "ip address add {address} dev {interface}",
                     "arping -A -c 5 -I {interface} {thing}    # also where it was held already",
-                    "on the host at {there}, where it answers: ssh {there_ssh}",
+                    "on the host at {there:plain}, where that is another one and answers:",
+                    "ssh {there_ssh}",
                     "ip address del {address} dev {there_interface}",
                 )
             },

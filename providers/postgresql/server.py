@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from contextlib import suppress
 
@@ -180,7 +181,7 @@ class Server:
         if site not in self._peers:
             raise Misconfigured(f"{self._endpoint}: there is no other site {site} to replicate from")
         if observed.state("role") == PRIMARY:
-            by_hand = f"its unit, or pg_ctl stop -m fast -D {self._place.data_directory}"
+            by_hand = f"its unit, or pg_ctl stop -m fast -D {shlex.quote(str(self._place.data_directory))}"
             raise Conflict(
                 f"{self._endpoint}: is a running primary; stop it before it is rebuilt ({by_hand}), and retry"
             )

@@ -6,6 +6,7 @@ from pydantic import Field, field_validator
 
 from orchestrator.domain.by_hand import ByHand
 from orchestrator.domain.catalog import ResourceType, Settings
+from orchestrator.domain.spelling import canonical
 
 
 class PostgresqlSettings(Settings):
@@ -65,7 +66,7 @@ class PostgresqlPlace(Settings):
     @property
     def thing(self) -> str:
         """Where the server listens."""
-        return f"{self.host}:{self.port}"
+        return f"{canonical(self.host)}:{self.port}"
 
 
 LATE_EFFECT = 600.0
@@ -90,15 +91,16 @@ _ROLE = "select pg_is_in_recovery()"
 _BEHIND = "select pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn(), now() - pg_last_xact_replay_timestamp()"
 _RECEIVES = "select status, sender_host from pg_stat_wal_receiver"
 _SENDS = "select application_name, client_addr, state from pg_stat_replication"
-_ASKED = "the password that it asks for is that of the profile {credentials}"
+_ASKED = "the password that it asks for is that of the profile {credentials:plain}"
 _ON_ITS_MACHINE = (
-    "on the server's machine: ssh {ssh}",
-    "as the user {run_as}",
+    "on the server's machine at {site:plain}:",
+    "ssh {ssh}",
+    "as the user {run_as:plain}",
     "its programs stand in {bin_directory}",
 )
 _STOPPED = "pg_controldata {data_directory} | grep 'cluster state'    # `shut down` is stopped, `in production` is not"
 _LATCH = "touch {data_directory}/standby.signal    # so that it cannot come back writable by itself"
-_UPSTREAM = "host={there_host} port={there_port}"
+_UPSTREAM = "host={there_host:quoted} port={there_port}"
 
 _SERVER_BY_HAND = ByHand(
     look=(
@@ -123,14 +125,14 @@ _SERVER_BY_HAND = ByHand(
         "role standby": (*_ON_ITS_MACHINE, _LATCH, "pg_ctl start -w -D {data_directory}"),
         "replicates_from": (
             *_ON_ITS_MACHINE,
-            "it must be stopped, and the server at {there} must be the primary",
+            "it must be stopped, and the server at {there:plain} must be the primary",
             "pg_rewind --target-pgdata={data_directory}",
-            f"    --source-server='{_UPSTREAM} user={{user}} dbname={{database}}'",
+            f"    --source-server='{_UPSTREAM} user={{user:quoted}} dbname={{database:quoted}}'",
             "else, where pg_rewind refuses: put the old directory aside, and",
-            f"pg_basebackup -d '{_UPSTREAM} user={{replication_user|user}}' -D {{data_directory}} -X stream",
+            f"pg_basebackup -d '{_UPSTREAM} user={{replication_user|user:quoted}}' -D {{data_directory}} -X stream",
             _LATCH,
             "in {data_directory}/postgresql.auto.conf, which pg_rewind copied from the other server:",
-            f"    primary_conninfo = '{_UPSTREAM} user={{replication_user|user}}', and no primary_slot_name",
+            f"    primary_conninfo = '{_UPSTREAM} user={{replication_user|user:quoted}}', and no primary_slot_name",
             "pg_ctl start -w -D {data_directory}",
             f"{_PSQL_THERE} -Atc '{_SENDS}'    # done is a row that says streaming",
         ),
@@ -156,7 +158,7 @@ RESOURCES: tuple[ResourceType, ...] = (
         shared=True,
         by_hand=ByHand(
             look=(
-                'psql -h {via|host} -p {port} -U {user} -d {database} -c "{sql}"    # must show at least one row',
+                "psql -h {via|host} -p {port} -U {user} -d {database} -c {sql}    # must show at least one row",
                 _ASKED,
             )
         ),

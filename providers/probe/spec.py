@@ -72,6 +72,8 @@ RESOURCES: tuple[ResourceType, ...] = (
         "providers.probe.name:NameProbe",
         DnsProbeSettings,
         shared=True,
-        by_hand=ByHand(look=("dig +short {dns}    # must answer {answer}", "ask this resolver: {resolver}")),
+        by_hand=ByHand(
+            look=("dig +short {dns}    # must answer {answer:plain}", "ask this resolver: {resolver:plain}")
+        ),
     ),
 )

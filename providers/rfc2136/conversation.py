@@ -46,8 +46,13 @@ class Conversation:
             request.use_tsig(self._key, fudge=FUDGE)
         return request.to_wire()
 
-    def exchange(self, request: dns.message.Message, wire: bytes) -> dns.message.Message:
-        """The verified answer, whatever its code, to `wire`, which was sent once. Raises ProviderError."""
+    def exchange(self, request: dns.message.Message, wire: bytes, within: float | None = None) -> dns.message.Message:
+        """The verified answer, whatever its code, to `wire`, which was sent once. Raises ProviderError.
+
+        `within`: seconds that it has from now on, whatever was spent before; else what is left of the conversation.
+        """
+        if within is not None:
+            self._deadline = time.monotonic() + within
         try:
             self._send(wire)
             response = self._verified(self._receive(), request)

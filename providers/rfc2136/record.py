@@ -78,7 +78,7 @@ class Record:
         with connected(server, self._settings.port, timeout, self._key) as conversation:
             wire = conversation.prepare(update)
             call.guard()
-            response = conversation.exchange(update, wire)
+            response = conversation.exchange(update, wire, within=min(self._settings.timeout, call.remaining))
         if response.rcode() != dns.rcode.NOERROR:
             raise errors.from_code(server, response.rcode())
 

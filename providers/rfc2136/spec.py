@@ -54,6 +54,11 @@ class RecordSettings(DnsSettings):
         return self
 
     @property
+    def kept_in(self) -> str:
+        """The server that takes updates: another one may have a zone of the same name, as inside of a firewall."""
+        return f"{self.primary}:{self.port}"
+
+    @property
     def servers(self) -> tuple[str, ...]:
         """The primary, then the other authorities."""
         return tuple(dict.fromkeys((self.primary, *self.authorities)))
@@ -77,13 +82,13 @@ RESOURCES: tuple[ResourceType, ...] = (
             ),
             do={
                 "records": (
-                    "nsupdate -k KEYFILE    # the TSIG key is that of the profile {credentials}; then type:",
-                    "server {primary} {port}",
-                    "zone {zone}",
-                    "update delete {record} A",
-                    "update delete {record} AAAA",
-                    "update delete {record} CNAME",
-                    "update add {record} {ttl} {kind} {value}",
+                    "nsupdate -k KEYFILE    # the TSIG key is that of the profile {credentials:plain}; then type:",
+                    "server {primary:plain} {port:plain}",
+                    "zone {zone:plain}",
+                    "update delete {record:plain} A",
+                    "update delete {record:plain} AAAA",
+                    "update delete {record:plain} CNAME",
+                    "update add {record:plain} {ttl:plain} {kind:plain} {value:plain}",
                     "send",
                 )
             },

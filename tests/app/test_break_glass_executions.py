@@ -11,9 +11,13 @@ import pytest
 from orchestrator.app.break_glass.kept import Kept, TakenOver, driver_of
 from orchestrator.app.cli.application import run
 from orchestrator.app.cli.exits import ExitCode
+from orchestrator.app.cli.status import commands, picture
+from orchestrator.app.library import RunbookLibrary
+from orchestrator.app.settings import Settings
 from orchestrator.domain.state import TimerFired
 from orchestrator.runtime import archive, audit
-from tests.app.toy_shop import Move, Shop, until
+from tests.app.toy_shop import GROUP, Move, Shop, until
+from tests.workflows.toy.provider import CATALOG
 
 pytest_plugins = ["tests.app.toy_shop"]
 
@@ -135,6 +139,28 @@ def test_doctor_tells_of_a_process_that_was_lost_and_how_to_go_on(
     assert "it runs no more; " in told["found"]
     assert "db@az-a:toy: power off may still take effect" in told["found"]  # as may the address, which moves meanwhile
     assert "`tideover run shop --to az-b --mode forced --break-glass` goes on with it" in told["way_out"]
+
+
+def test_status_proposes_what_goes_on_after_a_process_that_was_lost_and_nothing_while_it_lives(shop: Shop) -> None:
+    assert proposals(shop) == ["tideover run shop --to az-b --mode planned --break-glass"]
+    shop.killed_at("db@az-a:toy", "sent")
+    go_on, *others = proposals(shop)
+    assert go_on == "tideover run shop --to az-b --mode forced --break-glass"
+    assert all(other.endswith(' --break-glass --holder-is-gone "..."') for other in others)
+    shop.world.break_("db@az-a:toy", "sent", "hang")
+    with shop.process() as process:
+        until(lambda: proposals(shop) == ["tideover doctor"], shop.said)
+        shop.world.mend()
+        assert shop.ended(process) == ExitCode.DONE, shop.said()
+    (shop.directory / "journal.db").unlink()
+    assert proposals(shop) == ["tideover doctor"]
+
+
+def proposals(shop: Shop) -> list[str]:
+    """The commands that `tideover status` proposes."""
+    settings = Settings(credentials=shop.directory / "credentials.toml")
+    runbook = RunbookLibrary([shop.directory], CATALOG).runbook(GROUP)
+    return [command for command, _ in commands(*picture(runbook, settings, CATALOG))]
 
 
 def test_what_was_begun_goes_on_with_the_plan_that_was_approved(shop: Shop) -> None:

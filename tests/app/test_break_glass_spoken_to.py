@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 import pytest
 
@@ -35,6 +36,44 @@ def test_it_is_approved_and_spoken_to_by_lines_typed_in(shop: Shop) -> None:
     ]  # fmt: skip
     assert [e.detail["command"] for e in shop.audited("refused")] == ["attest", "skip"]
     assert not shop.world.was_split()
+
+
+def test_more_loss_than_was_named_is_accepted_by_its_own_name_only(shop: Shop) -> None:
+    """Before anything is begun, and after the fence, where still more would be lost."""
+    shop.world.lag("az-b", 5)
+    shop.world.break_("db@az-a:toy", "before", "hang")
+    with shop.at_a_terminal("", "0s") as (process, keyboard):
+        until(lambda: "Type az-b --max-loss 90s to approve" in shop.said(), shop.said)
+        assert "You accept the loss of at most 90s" in shop.said()
+        assert "more than the 0s that was named" in shop.said()
+        os.write(keyboard, b"az-b\n")
+        until(lambda: "That is not az-b --max-loss 90s" in shop.said(), shop.said)
+        assert not shop.world.effects()
+        os.write(keyboard, b"az-b --max-loss 90s\n")
+        until(lambda: shop.world.reached("db@az-a:toy", "before"), shop.said)
+        shop.world.lag("az-b", 600)
+        shop.world.mend()
+        until(lambda: "You accept the loss of at most 11m" in shop.said(), shop.said)
+        (typed,) = set(re.findall(r"Type (az-b --max-loss 11m\w*) to approve", shop.said()))
+        os.write(keyboard, f"{typed}\n".encode())
+        assert shop.ended(process) == ExitCode.OBJECTIVE_MISSED, shop.said()
+    assert "more than the 90s that was named so far." in shop.said()
+    assert "approve refused" not in shop.said()
+    assert "(-" not in shop.said(), "a step that is begun anew takes no negative time"
+    assert [e.detail["max_loss"] for e in shop.audited("command")] == ["90s", typed.split()[-1]]
+
+
+def test_a_hash_that_is_given_beforehand_with_less_than_the_fence_leaves_is_asked_anew(shop: Shop) -> None:
+    shop.world.break_("db@az-a:toy", "before", "hang")
+    with shop.at_a_terminal(shop.plan.hash, "0s") as (process, keyboard):
+        until(lambda: shop.world.reached("db@az-a:toy", "before"), shop.said)
+        shop.world.lag("az-b", 5)
+        shop.world.mend()
+        until(lambda: "Type az-b --max-loss 90s to approve" in shop.said(), shop.said)
+        os.write(keyboard, b"az-b --max-loss 90s\n")
+        assert shop.ended(process) == ExitCode.DONE, shop.said()
+    assert "AWAITING_APPROVAL" not in shop.said(), "it was approved before anybody had to be asked"
+    assert "approve refused" not in shop.said()
 
 
 def test_where_nobody_can_be_asked_nothing_is_begun_and_the_way_out_is_told(shop: Shop) -> None:

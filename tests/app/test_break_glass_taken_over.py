@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,7 @@ import pytest
 from orchestrator.app.break_glass.process import alive, this
 from orchestrator.app.cli.application import run
 from orchestrator.app.cli.exits import ExitCode
+from orchestrator.app.holders import PATIENCE
 from orchestrator.domain.errors import TideoverError
 from orchestrator.domain.holder import Alive
 from orchestrator.domain.ledger import Execution, GroupRecord
@@ -35,6 +39,9 @@ def test_a_group_that_another_execution_holds_is_taken_only_by_a_humans_word(sho
         shop.failover()
     assert not shop.world.effects()
     assert not shop.audited("command")
+    (refused,) = shop.audited("refused")
+    assert (refused.who, refused.detail["command"]) == ("ann", "claim")
+    assert "shop is held by failover/shop#run-1" in str(refused.detail["why"])
     assert shop.failover(holder_is_gone="Temporal's database burnt with az-a") is ExitCode.DONE
     said = shop.audited("command")[0]
     assert (said.who, said.detail["holder"]) == ("ann", "failover/shop#run-1")
@@ -56,6 +63,27 @@ def test_a_process_that_lives_is_not_taken_over_whatever_a_human_says(shop: Shop
     assert shop.ledger.epoch == 1
 
 
+def test_a_temporal_that_accepts_and_never_answers_holds_nobody_up(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    held_by(shop, "failover/shop#run-1")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("TEMPORAL_ADDRESS", f"127.0.0.1:{silent.getsockname()[1]}")
+        began = time.monotonic()
+        with pytest.raises(TideoverError, match="whether that still runs cannot be asked"):
+            shop.failover()
+        assert time.monotonic() - began < PATIENCE + 5
+        assert shop.failover(holder_is_gone="Temporal's host is on fire") is ExitCode.DONE
+
+
+@pytest.mark.parametrize("break_glass", [[], ["--break-glass"]])
+def test_a_word_without_a_reason_displaces_nobody(
+    shop: Shop, capsys: pytest.CaptureFixture[str], break_glass: list[str]
+) -> None:
+    held_by(shop, "failover/shop#run-1")
+    move = ["run", "shop", "--to", "az-b", "--mode", "forced", "--holder-is-gone", "x"]
+    assert run([*move, *break_glass]) is ExitCode.USAGE
+    assert "say what makes you certain" in capsys.readouterr().err
+
+
 def test_doctor_tells_what_a_temporal_that_does_not_answer_holds(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -68,10 +96,28 @@ def test_doctor_tells_what_a_temporal_that_does_not_answer_holds(
     assert "--holder-is-gone" in told["way_out"]
 
 
-def lost(shop: Shop, *said: str) -> ExitCode:
+RUN = ("run", "demo", "--to", "right", "--mode", "forced", "--approve", "0")
+
+
+def test_doctor_tells_what_was_requested_and_answered(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As after a fence that was answered and is lifted: neither in doubt nor fenced, and requested all the same."""
+    shop.killed_at("db@az-b", "sent")
+    group = Group(shop.journal, GROUP, shop.ledger.execution.id if shop.ledger.execution else None)
+    group.release("db", "az-a", "ann", shop.plan.digest)
+    assert not any(doubt.want.resource == "db@az-a:toy" for doubt in shop.ledger.doubts)
+    monkeypatch.chdir(shop.directory)
+    assert run(["doctor", "--output", "json"]) is ExitCode.NOT_READY
+    (told,) = [check for check in json.loads(capsys.readouterr().out) if "break-glass/shop#" in check["found"]]
+    _, _, requested = told["found"].partition("; it requested: ")
+    assert "db@az-a:toy: power off" in requested
+
+
+def lost(shop: Shop, *said: str, command: Sequence[str] = RUN) -> ExitCode:
     """The real command line, on a journal that is not there; the demo's runbook, of which nothing can be reached."""
     vouched = [word for text in said for word in ("--journal-is-lost", text)]
-    return run(["run", "demo", "--break-glass", "--to", "right", "--mode", "forced", "--approve", "0", *vouched])
+    return run([*command, "--break-glass", *vouched])
 
 
 def test_a_lost_journal_is_made_anew_only_by_the_word_of_two_people(
@@ -92,6 +138,28 @@ def test_a_lost_journal_is_made_anew_only_by_the_word_of_two_people(
     said = [entry for entry in audit.entries(shop.journal) if entry.detail.get("command") == "journal-is-lost"]
     assert [(entry.number, entry.who) for entry in said] == [(1, "ann"), (2, "bob")]
     assert archive.names(shop.journal) == ["demo-1"]
+
+
+@pytest.mark.parametrize(
+    ("command", "found"),
+    [
+        (("run", "nosuch", "--to", "right", "--mode", "forced"), "there is no runbook 'nosuch'"),
+        (("run", "demo", "--to", "rigth", "--mode", "forced"), "did you mean 'right'?"),
+        (("unfence", "demo", "--at", "nowhere"), "nowhere"),
+        (("failback", "demo"), "no server that takes writes can be read"),
+    ],
+)
+def test_a_lost_journal_is_not_made_anew_for_what_cannot_be_begun(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: tuple[str, ...],
+    found: str,
+) -> None:  # fmt: skip
+    """A journal that stands asks for nobody's word any more."""
+    monkeypatch.setenv("TIDEOVER_RUNBOOKS", json.dumps([str(Path(__file__).parents[2] / "runbooks")]))
+    (shop.directory / "journal.db").unlink()
+    ended = lost(shop, "ann: the disk burnt with az-a", "bob: I saw the rack, it is ash", command=command)
+    assert ended in (ExitCode.USAGE, ExitCode.NOT_READY)
+    assert found in capsys.readouterr().err
+    assert not (shop.directory / "journal.db").exists()
 
 
 def test_a_process_is_known_again_and_another_one_is_not_taken_for_it() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from orchestrator.app.cli.application import run
 from orchestrator.app.cli.exits import ExitCode
+from orchestrator.domain.errors import JournalUnavailable
 from orchestrator.runtime import audit
 from orchestrator.runtime.journal import SqliteJournal
 
@@ -53,6 +54,30 @@ def test_an_entry_of_the_audit_trail(place: Path, capsys: pytest.CaptureFixture[
     assert "`tideover audit verify` tells how far it is whole" in said
 
 
+def test_an_entry_of_the_audit_trail_that_is_no_text(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for who in ("ann", "bob"):
+        entry = audit.NewEntry(at=1.0, what="command", group="shop", who=who, plan="p", detail={})
+        audit.append(SqliteJournal(place / JOURNAL), entry)
+    damage(place, "audit/000000000002")
+    assert run(["audit", "verify"]) is ExitCode.NOT_READY
+    assert "entry 2 is no entry any more: it was changed" in capsys.readouterr().out
+    assert "'audit/000000000002' cannot be read: it was damaged" in told(capsys, ExitCode.NOT_READY, "audit", "show")
+    assert "entry 2 is no entry any more" in told(capsys, ExitCode.NOT_READY, "audit", "checkpoint")
+    damage(place, "audit-head")
+    with pytest.raises(JournalUnavailable, match="the head of the audit trail was changed"):
+        audit.append(SqliteJournal(place / JOURNAL), entry)
+    damage(place, "journal/id")
+    assert "is not a journal of Tideover" in told(capsys, ExitCode.NOT_READY, "audit", "show")
+
+
+def damage(place: Path, key: str) -> None:
+    """One byte of the value is changed, after which it is no UTF-8."""
+    with sqlite3.connect(place / JOURNAL) as connection:
+        (value,) = connection.execute("SELECT CAST(value AS BLOB) FROM entries WHERE key = ?", (key,)).fetchone()
+        changed = (value[:10] + b"\xff" + value[11:], key)
+        connection.execute("UPDATE entries SET value = CAST(? AS TEXT) WHERE key = ?", changed)
+
+
 @pytest.mark.parametrize(
     ("key", "value"), [("records/shop", "{"), ("records/shop", "[1]"), ("record/shop/000001", "{}")]
 )
@@ -66,6 +91,16 @@ def test_a_record_of_what_happened(place: Path, capsys: pytest.CaptureFixture[st
 def test_a_file_of_checkpoints_that_is_no_text(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (place / "kept").write_bytes(b"\xff\xfe\x00")
     assert "kept is no text" in told(capsys, ExitCode.USAGE, "audit", "verify", "--checkpoint", "kept")
+
+
+@pytest.mark.parametrize("command", [("audit", "verify"), ("audit", "show"), ("audit", "checkpoint")])
+def test_a_journal_that_is_lost(place: Path, capsys: pytest.CaptureFixture[str], command: tuple[str, ...]) -> None:
+    """A new one knows of no doubt and no fence: that nothing of the group runs, two people vouch for first."""
+    (place / JOURNAL).unlink()
+    said = told(capsys, ExitCode.NOT_READY, *command)
+    found = f"there is no journal at {JOURNAL}: restore it; if it is lost for good, two people vouch for a new one with"
+    assert f"{found} --break-glass --journal-is-lost" in said
+    assert said.index("restore it") < said.index("--journal-is-lost") < said.index("init")
 
 
 @pytest.mark.parametrize("another", [False, True])
@@ -114,6 +149,55 @@ def test_a_setting_of_the_wrong_kind(capsys: pytest.CaptureFixture[str], line: s
     Path("tideover.toml").write_text(f"{line}\n")
     assert said in told(capsys, ExitCode.USAGE, "doctor")
     assert not Path("5").exists()
+
+
+NO_TEXT = "a\udcffb"
+"""What Python makes of bytes on the command line that are no UTF-8."""
+LONG = "a" * 100_000
+
+
+@pytest.mark.usefixtures("place")
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (("run", "", "--to", "az-b", "--mode", "forced"), "argument 2 is empty"),
+        (("run", "demo", "--to", "", "--mode", "forced"), "--to is empty"),
+        (("unfence", "demo", "--at="), "--at is empty"),
+        (("run", "demo", "--to", "b", "--mode", "forced", "--approve", ""), "--approve is empty: give it a value, or"),
+        (("failback", "demo", "--approve", "", "--break-glass"), "--approve is empty"),
+        (("checklist", "aws-two-zones", "--to", ""), "--to is empty"),
+        (("plan", "aws-two-zones", "--to="), "--to is empty"),
+        (("run", NO_TEXT, "--to", "az-b", "--mode", "forced"), "argument 2 is no text (UTF-8): 'a\\udcffb'"),
+        (("run", "demo", "--to", "b", "--mode", "forced", "--break-glass", "--reason", NO_TEXT), "--reason is no text"),
+        (("attest", "demo", NO_TEXT, "--reason", "I saw it dark"), "argument 3 is no text"),
+        (("approve", "demo", "--to", "b", f"--plan={NO_TEXT}"), "--plan is no text"),
+        (("settle", "demo", NO_TEXT, "--reason", "it has ended"), "argument 3 is no text"),
+        (("report", NO_TEXT), "argument 2 is no text"),
+        (("plan", LONG), "argument 2 has 100000 letters, and no name has more than 4096"),
+        (("follow", LONG), "argument 2 has 100000 letters"),
+        (("status", LONG[:300]), "there is no runbook 'aaa"),
+        (("checklist", LONG[:300]), "there is no runbook 'aaa"),
+        (("rehearse", f"/{LONG[:300]}"), "/aaa"),
+    ],
+)
+def test_an_argument_of_which_nothing_can_be_made(
+    capsys: pytest.CaptureFixture[str], line: tuple[str, ...], said: str
+) -> None:
+    assert said in told(capsys, ExitCode.USAGE, *line)
+
+
+@pytest.mark.usefixtures("place")
+def test_a_duration_below_zero_is_told_as_none(capsys: pytest.CaptureFixture[str]) -> None:
+    for given in (["--max-loss", "-5s"], ["--max-loss=-5s"]):
+        assert run(["run", "demo", "--to", "b", "--mode", "forced", *given]) is ExitCode.USAGE
+        assert "'-5s' is no duration: write 90s, 5m or 1h30m" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("place")
+def test_a_reason_may_be_empty(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("TEMPORAL_ADDRESS", "127.0.0.1:1")
+    said = told(capsys, ExitCode.NOT_READY, "run", "demo", "--to", "b", "--mode", "forced", "--reason", "")
+    assert "no Temporal server answers" in said
 
 
 @pytest.mark.usefixtures("place")

@@ -46,6 +46,18 @@ def test_markdown_is_a_table_and_json_the_same_for_a_program(capsys: pytest.Capt
     assert {one["faults"] for one in told["covered"]} == {0}
 
 
+def test_the_warnings_of_lint_stand_beside_the_verdict(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "weak.yaml"
+    file.write_text(Path(DEMO).read_text().replace("              alias: /var/tmp/tideover-demo/pg-left\n", ""))
+    assert run(["rehearse", str(file), "--faults", "0", "--output", "markdown"]) is ExitCode.DONE
+    told = capsys.readouterr().out
+    assert "**FENCE-IDENTITY** warning: nothing proves" in told[told.index("**`tideover lint` warns:**") :]
+    assert run(["rehearse", str(file), "--faults", "0"]) is ExitCode.DONE
+    told_apart = capsys.readouterr()
+    assert "FENCE-IDENTITY warning: nothing proves" in told_apart.err
+    assert "FENCE-IDENTITY" not in told_apart.out
+
+
 def test_what_breaks_is_told_as_the_shortest_story(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -144,5 +156,5 @@ def test_a_runbook_whose_failover_never_succeeds_is_not_told_to_hold(
     monkeypatch.setattr(humans, "approval", lambda *_: None)  # nobody approves
     assert run(["rehearse", DEMO, "--faults", "0", "--jobs", "1"]) is ExitCode.FINDINGS
     told = capsys.readouterr().out
-    assert told.startswith("demo: BROKEN in 7 of 8 scenarios, by 0 faults")
+    assert told.startswith("demo: BROKEN in 8 of 9 scenarios, by 0 faults")
     assert "without any fault forced to right does not succeed: REFUSED: nobody approved in time" in told

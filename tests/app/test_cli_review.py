@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -96,6 +97,55 @@ def test_mermaid_lets_no_edge_pass_the_barrier_but_through_it(capsys: pytest.Cap
     assert [line for line in lines if line.endswith(" s_db_promote")] == ["barrier ==> s_db_promote"]
 
 
+def test_the_start_of_a_machine_passes_the_barrier_as_well(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["plan", str(RUNBOOKS / "on-prem-to-aws.yaml"), "--output", "mermaid"]) is ExitCode.DONE
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    to_it = [line for line in lines if line.endswith(" s_orders_start")]
+    assert to_it == ["barrier ==> s_orders_start", "s_db_verify --> s_orders_start"]
+
+
+@pytest.fixture
+def odd(tmp_path: Path) -> str:
+    """The demo with a verification that is full of what tables and flowcharts are made of."""
+    file = tmp_path / "odd.yaml"
+    asked = 'sql: "select \'a\' || `x`\\n  from \\"T\\" # <b> &lt;"'
+    file.write_text((RUNBOOKS / "demo.yaml").read_text().replace("sql: select 1", asked))
+    return str(file)
+
+
+def test_a_table_in_markdown_has_one_row_and_six_cells_for_each_step(
+    odd: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["plan", odd, "--output", "markdown"]) is ExitCode.DONE
+    rows = [line for line in capsys.readouterr().out.splitlines() if "`verify-1`" in line]
+    [cells] = [re.split(r"(?<!\\)\|", row)[1:-1] for row in rows]
+    assert cells[2] == r""" from outside: sql select 'a' \|\| \`x\` from "T" # \<b> \&lt;<br>verify-1: running """
+    assert len(cells) == 6
+
+
+def test_a_label_in_mermaid_is_text_on_one_line(odd: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["plan", odd, "--output", "mermaid"]) is ExitCode.DONE
+    [label] = [line for line in capsys.readouterr().out.splitlines() if "from outside" in line]
+    told = "select 'a' || `x` from #quot;T#quot; #35; #lt;b> #amp;lt;"
+    assert label == f'    s_verify_2d_1["verify-1<br/>from outside: sql {told}"]'
+
+
+def test_steps_of_names_that_look_alike_are_each_a_node_in_mermaid(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    demo = (RUNBOOKS / "demo.yaml").read_text()
+    head, _, name = demo.partition("  name:\n")
+    record, _, verify = name.partition("verify:\n")
+    twins = f"  my-name:\n{record}  my_name:\n{record.replace('db.demo', 'db2.demo')}verify:\n{verify}"
+    file = tmp_path / "twins.yaml"
+    file.write_text(head + twins)
+    assert run(["plan", str(file), "--output", "mermaid"]) is ExitCode.DONE
+    lines = capsys.readouterr().out.splitlines()
+    nodes = [line.partition('["')[0].strip() for line in lines if '["' in line]
+    assert len(nodes) == len(set(nodes))
+    assert {"s_my_2d_name_switch", "s_my_5f_name_switch", "s_db_promote"} <= set(nodes)
+
+
 @pytest.mark.parametrize("mode", ["planned", "forced", "reprotect", "unfence"])
 @pytest.mark.parametrize("to", ["left", "right"])
 def test_every_mode_and_direction_can_be_shown(mode: str, to: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -115,6 +165,40 @@ def test_a_warning_is_told_and_is_no_finding(tmp_path: Path, capsys: pytest.Capt
     assert (shown["findings"], shown["warnings"][0]["code"]) == ([], "FENCE-PATH")
     assert run(["lint", str(file), "--output", "markdown"]) is ExitCode.DONE
     assert f"- `{file}:" in capsys.readouterr().out
+
+
+WARNING = "FENCE-PATH warning: the fence of db at az-a has no way that is independent"
+
+
+@pytest.fixture
+def weak(tmp_path: Path) -> str:
+    """A runbook that can be used, with a fence that lint warns of."""
+    file = tmp_path / "weak.yaml"
+    file.write_text((RUNBOOKS / "aws-two-zones.yaml").read_text().replace(", zone: eu-central-1a", ""))
+    return str(file)
+
+
+@pytest.mark.parametrize("output", ["table", "json", "mermaid"])
+def test_plan_tells_the_warnings_of_lint_beside_its_output(
+    output: str, weak: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["plan", weak, "--output", output]) is ExitCode.DONE
+    told = capsys.readouterr()
+    assert WARNING in told.err
+    assert "FENCE-PATH" not in told.out
+
+
+@pytest.mark.parametrize("command", [["plan", "--output", "markdown"], ["checklist"]], ids=["plan", "checklist"])
+def test_what_is_printed_as_markdown_lists_the_warnings_of_lint(
+    command: list[str], weak: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([*command, weak]) is ExitCode.DONE
+    told = capsys.readouterr().out
+    listed = told[told.index("**`tideover lint` warns:**\n\n- `") :].splitlines()[2:]
+    assert [line for line in listed if WARNING.replace("PATH w", "PATH** w") in line]
+    assert all(line.startswith(f"- `{weak}:") for line in listed)
+    assert run([*command, DEMO]) is ExitCode.DONE
+    assert "warns" not in capsys.readouterr().out
 
 
 def test_plan_of_a_broken_runbook_names_its_findings(broken: str, capsys: pytest.CaptureFixture[str]) -> None:

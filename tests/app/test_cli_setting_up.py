@@ -14,7 +14,7 @@ from orchestrator.app.cli.exits import ExitCode
 from orchestrator.app.registry import catalog
 from orchestrator.app.runbook_text import read
 from orchestrator.app.settings import load
-from orchestrator.domain.errors import JournalUnavailable, NotFoundLocally, RunbookInvalid, TideoverError
+from orchestrator.domain.errors import InDoubt, JournalUnavailable, NotFoundLocally, RunbookInvalid, TideoverError
 from orchestrator.domain.state import End
 from orchestrator.runtime import audit
 from orchestrator.runtime.journal import SqliteJournal
@@ -110,7 +110,7 @@ def test_doctor_notices_a_lost_journal(place: Path, capsys: pytest.CaptureFixtur
 def test_every_end_has_its_code_and_every_code_its_meaning() -> None:
     assert set(exits.OF_END) == set(End)
     assert set(exits.MEANING) == set(ExitCode)
-    assert [int(code) for code in ExitCode] == list(range(11))
+    assert [int(code) for code in ExitCode] == list(range(12))
 
 
 @pytest.mark.parametrize(
@@ -119,6 +119,7 @@ def test_every_end_has_its_code_and_every_code_its_meaning() -> None:
         (RunbookInvalid("x"), ExitCode.FINDINGS),
         (NotFoundLocally("x"), ExitCode.USAGE),
         (JournalUnavailable("x"), ExitCode.NOT_READY),
+        (InDoubt("x"), ExitCode.IN_DOUBT),
         (exits.Stopped(ExitCode.HUMAN_NEEDED), ExitCode.HUMAN_NEEDED),
     ],
 )

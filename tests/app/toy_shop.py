@@ -88,20 +88,20 @@ class Shop:
             until(lambda: is_frozen(process.pid), lambda: f"{process.pid} runs")
 
     @contextmanager
-    def at_a_terminal(self) -> Iterator[tuple[subprocess.Popen[str], int]]:
-        """The same with a terminal that can be typed at."""
+    def at_a_terminal(self, *more: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+        """The same with a terminal that can be typed at. `more`: the plan's hash, or nothing, and the loss accepted."""
         ours, theirs = pty.openpty()
         try:
-            with self._typed(theirs, None, FORCED) as process:
+            with self._typed(theirs, None, FORCED, *more) as process:
                 yield process, ours
         finally:
             os.close(ours)
             os.close(theirs)
 
     @contextmanager
-    def _typed(self, stdin: int, approve: str | None, move: Move) -> Iterator[subprocess.Popen[str]]:
+    def _typed(self, stdin: int, approve: str | None, move: Move, *more: str) -> Iterator[subprocess.Popen[str]]:
         argv = [sys.executable, "-m", "tests.app.break_glass_process", str(self.directory), GROUP, *move]
-        argv += [approve] if approve else []
+        argv += [approve] if approve else more
         with (self.directory / "said").open("a") as said:
             process = subprocess.Popen(
                 argv, stdin=stdin, stdout=said, stderr=said, text=True, cwd=Path(__file__).parents[2]

@@ -52,11 +52,13 @@ SAME_SITE = (
     "16:7: SAME-MACHINE app@left:fence_agents is the very thing that db@left:fence_agents is: "
     "to switch it off for one takes the other down; give each its own, or leave the vm out"
 )
+UUID = "0f2c1d6e-4b7a-4c39-9d52-6a1e8b3f7c10"
 BOTH_SITES = (
     "12:7: SAME-MACHINE db@right:fence_agents is the very thing that db@left:fence_agents is: "
     "what cuts off one site would cut off the other; name the one that each site has"
 )
 SHARES = "the fence of db at left through fence_agents shares its"
+IN_CLOSET = "the fence of db at left through fence_agents stands in closet, which shares its"
 UNPROVEN = "11:39: FENCE-IDENTITY warning: nothing proves that fence_agents cuts off the machine of db at left: "
 
 BROKEN_FENCES: dict[str, tuple[str, list[str]]] = {
@@ -71,11 +73,11 @@ BROKEN_FENCES: dict[str, tuple[str, list[str]]] = {
     ),
     "no fence": (
         changed(("{host: 10.0.1.1, fence: [{fence_agents: {agent: fence_ipmilan}}]}", "{host: 10.0.1.1}")),
-        ["11:7: NO-FENCE db at left writes or acts and cannot be fenced: name its `machine:` or give a `fence:` list"],
+        ["11:7: NO-FENCE db at left writes or acts and cannot be fenced: give a `fence:` list"],
     ),
     "empty list of fences": (
         changed(("10.0.1.1, fence: [{fence_agents: {agent: fence_ipmilan}}]", "10.0.1.1, fence: []")),
-        ["11:7: NO-FENCE db at left writes or acts and cannot be fenced: name its `machine:` or give a `fence:` list"],
+        ["11:7: NO-FENCE db at left writes or acts and cannot be fenced: give a `fence:` list"],
     ),
     "fence that is no list": (
         changed(("10.0.1.1, fence: [{fence_agents: {agent: fence_ipmilan}}]", "10.0.1.1, fence: fence_agents")),
@@ -99,6 +101,17 @@ BROKEN_FENCES: dict[str, tuple[str, list[str]]] = {
         fenced("site: middel"),
         ["11:72: REFERENCE there is no site 'middel': there is left, right"],
     ),
+    "fence in a third site with the power and network of the lost one": (
+        fenced(
+            "site: closet",
+            site="fault_domain: {power: feed-a, network: lan}}\n"
+            "  closet: {provider: on-prem, networks: [10.3.0.0/16], fault_domain: {power: feed-a, network: lan}",
+        ),
+        [
+            f"12:72: FENCE-PATH {IN_CLOSET} power 'feed-a' with what it cuts off{ADD}",
+            f"12:72: FENCE-PATH {IN_CLOSET} network 'lan' with what it cuts off{ADD}",
+        ],
+    ),
     "fence with the power of what it cuts off": (
         fenced("fault_domain: {power: feed-a, network: oob}", "fault_domain: {power: feed-a}"),
         [f"11:87: FENCE-PATH {SHARES} power 'feed-a' with what it cuts off{ADD}"],
@@ -120,6 +133,26 @@ BROKEN_FENCES: dict[str, tuple[str, list[str]]] = {
         fenced("options: {ip: 10.0.1.200}", site="networks: [10.0.1.0/24]"),
         [f"11:39: FENCE-PATH {SHARES[:-11]} is reached at 10.0.1.200, in the network 10.0.1.0/24 of left itself{ADD}"],
     ),
+    "fence with labels of its site in another spelling": (
+        fenced(
+            'fault_domain: {power: Feed-A, network: "dc-lan "}', site="fault_domain: {power: feed-a, network: DC-LAN}"
+        ),
+        [
+            f"11:87: FENCE-PATH {SHARES} power 'Feed-A' with what it cuts off{ADD}",
+            f"11:102: FENCE-PATH {SHARES} network 'dc-lan ' with what it cuts off{ADD}",
+        ],
+    ),
+    "F3 with a controller whose name is blank": (
+        strong(
+            "{fence_agents: {agent: fence_wti, options: {ip: 10.0.8.1}}}",
+            '{fence_agents: {agent: fence_mine, fault_domain: {controller: " "}}}',
+        ),
+        [f"{ASKS} what controls fence_agents-2 at left is not known: say so by `fault_domain: {{controller: ...}}`"],
+    ),
+    "network of IPv4 addresses within IPv6": (
+        fenced("site: right", site='networks: ["::ffff:10.0.1.0/120"]'),
+        ["4:40: VALUE '::ffff:10.0.1.0/120' is a network of IPv4 addresses: write it as 10.1.0.0/16"],
+    ),
     "F3 with one method": (
         strong("{fence_agents: {agent: fence_wti, options: {ip: 10.0.8.1, plug: 1}}}"),
         [f"{ASKS} fence_agents {ALONE_FOR_F3}"],
@@ -133,6 +166,17 @@ BROKEN_FENCES: dict[str, tuple[str, list[str]]] = {
             f"{ASKS} fence_agents-2 {ALONE_FOR_F3}",
         ],
     ),
+    "F3 with a second one after which the machine may come back": (
+        strong(
+            "{fence_agents: {agent: fence_wti, options: {ip: 10.0.8.1}}}",
+            "{fence_agents: {agent: fence_wti, options: {ip: 10.0.8.2}, restores_power: true}}",
+        ),
+        [f"{ASKS} fence_agents {ALONE_FOR_F3}; after fence_agents-2 it may come back by itself"],
+    ),
+    "F3 with nothing after which the machine stays off": (
+        strong("{fence_agents: {agent: fence_wti, options: {ip: 10.0.8.1}, restores_power: true}}"),
+        [MAY_COME_BACK.replace("11:39", "12:39")],
+    ),
     "a fence after which the machine may come back": (
         fenced("restores_power: true"),
         [MAY_COME_BACK],
@@ -140,6 +184,34 @@ BROKEN_FENCES: dict[str, tuple[str, list[str]]] = {
     "the same machine at both sites": (
         changed(("fence_ilo4", "fence_ipmilan")),
         [BOTH_SITES],
+    ),
+    "the same outlet at both sites in two spellings": (
+        changed(
+            ("agent: fence_ipmilan", "agent: fence_wti, options: {ip: PDU.mgmt.test, plug: 1}"),
+            ("agent: fence_ilo4", "agent: fence_wti, options: {ipaddr: pdu.mgmt.test., plug: 1}"),
+        ),
+        [BOTH_SITES],
+    ),
+    "the same server at both sites in two spellings": (
+        changed(("host: 10.0.1.1", "host: DB.shop.test"), ("host: 10.0.2.1", 'host: "db.shop.test "')),
+        [BOTH_SITES.replace(":fence_agents", "")],
+    ),
+    "the same machine at both sites by its UUID": (
+        changed(
+            ("agent: fence_ipmilan", f"agent: fence_ipmilan, options: {{ip: 10.0.8.1}}, uuid: {UUID}"),
+            ("agent: fence_ilo4", f"agent: fence_ilo4, options: {{ip: 10.0.8.2}}, uuid: {UUID.upper()}"),
+        ),
+        [BOTH_SITES.replace(" is: what", f" is by its uuid {UUID.replace('-', '')}: what")],
+    ),
+    "a machine that is another component's by its UUID": (
+        changed(
+            ("agent: fence_ipmilan", f"agent: fence_ipmilan, options: {{ip: 10.0.8.1}}, uuid: {UUID}"),
+            (
+                "  name:\n",
+                MACHINE.replace("fence_ipmilan", f"fence_ilo4, options: {{ip: 10.0.8.2}}, uuid: {UUID}") + "  name:\n",
+            ),
+        ),
+        [SAME_SITE.replace(" is: to", f" is by its uuid {UUID.replace('-', '')}: to")],
     ),
     "a machine that is another component's": (
         changed(
@@ -164,6 +236,37 @@ BROKEN_FENCES: dict[str, tuple[str, list[str]]] = {
         ),
         [f"{ASKS} fence_agents and fence_agents-2 at left share the controller 'pdu'"],
     ),
+    "F3 with a name for the device at one of its two doors": (
+        strong(
+            "{fence_agents: {agent: fence_wti, options: {ip: 10.0.8.1, plug: 1}, fault_domain: {controller: pdu}}}",
+            "{fence_agents: {agent: fence_wti, options: {ip: 10.0.8.1, plug: 2}}}",
+        ),
+        [f"{ASKS} fence_agents and fence_agents-2 at left share the controller '10.0.8.1'"],
+    ),
+    "F3 with one device in two spellings": (
+        strong(
+            "{fence_agents: {agent: fence_wti, options: {ip: PDU-1.mgmt.test}}}",
+            "{fence_agents: {agent: fence_apc, options: {ip: pdu-1.mgmt.test.}}}",
+        ),
+        [f"{ASKS} fence_agents and fence_agents-2 at left share the controller 'pdu-1.mgmt.test.'"],
+    ),
+    "F3 with one address in two spellings": (
+        strong(
+            '{fence_agents: {agent: fence_wti, options: {ip: "2001:db8::1"}}}',
+            '{fence_agents: {agent: fence_apc, options: {ip: "[2001:0db8:0::1]"}}}',
+        ),
+        [f"{ASKS} fence_agents and fence_agents-2 at left share the controller '[2001:0db8:0::1]'"],
+    ),
+    "F3 with two devices that a third shows to be one": (
+        strong(
+            "{fence_agents: {agent: fence_wti, options: {ip: 10.0.8.1}}}",
+            "{fence_agents: {agent: fence_wti, options: {ip: 10.0.8.2}, fault_domain: {controller: PDU 1}}}",
+            '{fence_agents: {agent: fence_apc, options: {ip: 10.0.8.1}, fault_domain: {controller: " pdu  1"}}}',
+        ),
+        [
+            f"{ASKS} fence_agents and fence_agents-2 and fence_agents-3 at left share the controller ' pdu  1'",
+        ],
+    ),
     "F3 with a controller that nobody knows": (
         strong("{fence_agents: {agent: fence_wti, options: {ip: 10.0.8.1}}}", "{fence_agents: {agent: fence_mine}}"),
         [f"{ASKS} what controls fence_agents-2 at left is not known: say so by `fault_domain: {{controller: ...}}`"],
@@ -176,6 +279,14 @@ BROKEN_FENCES: dict[str, tuple[str, list[str]]] = {
         changed(("    type: postgresql\n", "    type: postgresql\n    fencing: F4\n")),
         ["10:5: VALUE input should be 'F2' or 'F3'"],
     ),
+    "a machine that its site cannot switch": (
+        changed(("10.0.1.1, fence: [{fence_agents: {agent: fence_ipmilan}}]", "10.0.1.1, machine: pg-left")),
+        ["11:30: NO-FENCE `machine:` is no way to fence at left (on-prem): give a `fence:` list there instead"],
+    ),
+    "address in the place of its network": (
+        fenced("site: right", site="networks: [10.0.1.1/24]"),
+        ["4:40: VALUE 10.0.1.1/24 has host bits set: write it as 10.0.1.0/24"],
+    ),
     "network that is none": (
         fenced("site: right", site="networks: [10.0.1.0/33]"),
         ["4:40: VALUE '10.0.1.0/33' does not appear to be an IPv4 or IPv6 network: write it as 10.1.0.0/16"],
@@ -184,4 +295,16 @@ BROKEN_FENCES: dict[str, tuple[str, list[str]]] = {
         fenced("fault_domain: {pwer: feed-a}"),
         ["11:87: UNKNOWN-KEY unknown key 'pwer'; did you mean 'power'?"],
     ),
+}
+
+BROKEN_FENCES |= {
+    f"fence whose address in its site's own network is written {address!r}": (
+        fenced(f'options: {{ip: "{address}"}}', site=f'networks: ["{network}"]'),
+        [f"11:39: FENCE-PATH {SHARES[:-11]} is reached at {address}, in the network {network} of left itself{ADD}"],
+    )
+    for address, network in (
+        ("::ffff:10.0.1.200", "10.0.1.0/24"),
+        ("10.0.1.200 ", "10.0.1.0/24"),
+        ("[2001:DB8:1::9]", "2001:db8:1::/48"),
+    )
 }

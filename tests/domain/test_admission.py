@@ -123,8 +123,9 @@ class Refused:
         Refused({"plan": "0" * 12}, "read it again before you approve (I7)"),
         Refused({"plan": ""}, "(I7)"),
         Refused({"max_loss": 0.0}, "accept it by name"),
+        Refused({"max_loss": 0.0}, 'with --max-loss 90s (as JSON: "max_loss": "90s"), or abort'),
     ],
-    ids=lambda wrong: str(wrong.change),
+    ids=lambda wrong: f"{wrong.change} {wrong.says[:9]}",
 )
 def test_an_approval_names_the_target_the_plan_and_the_loss(wrong: Refused) -> None:
     now = asking_for_approval()

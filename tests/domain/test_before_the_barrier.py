@@ -19,7 +19,12 @@ components:
     apply: [/bin/true]
 """
 
-NAME_OF_AN_ADDRESS = SHOP.replace("needs: [db]\n    address:", "address:").replace("needs: [app]", "needs: [address]")
+HOSTS = "left: {interface: eth0, ssh: left}, right: {interface: eth0, ssh: right}"
+NAME_OF_AN_ADDRESS = (
+    SHOP.replace("needs: [db]\n    address:", "address:")
+    .replace("left: {interface: eth0}, right: {interface: eth0}", HOSTS)
+    .replace("needs: [app]", "needs: [address]")
+)
 
 
 @pytest.mark.parametrize("mode", ["planned", "forced"])

@@ -18,8 +18,9 @@ from orchestrator.domain.derivation import derive
 from orchestrator.domain.errors import NotFoundLocally
 from orchestrator.domain.plan import Plan, PlanMode
 from orchestrator.domain.runbook import Runbook
-from orchestrator.domain.world import Role
+from orchestrator.domain.world import Records, Role
 from tests.domain import runbooks
+from tests.domain.valid_runbook import changed
 
 MODES: tuple[PlanMode, ...] = ("forced", "planned", "reprotect", "unfence")
 MOVES: tuple[PlanMode, ...] = ("forced", "planned")
@@ -244,7 +245,8 @@ def _own(kind: str, number: int) -> dict[str, Any]:
         case "vm":
             return {"at": {site: {"fence": fence(site)} for site in sites}}
         case "floating-ip":
-            return {"address": f"10.0.9.{number}/24", "at": {site: {"interface": "eth0"} for site in sites}}
+            at = {site: {"interface": "eth0", "ssh": f"root@{site}{number}"} for site in sites}
+            return {"address": f"10.0.9.{number}/24", "at": at}
         case "dns":
             name = {"zone": "x.test", "record": f"c{number}.x.test", "ttl": "5s"}
             server = {"server": "rfc2136", "primary": "10.0.3.1", "credentials": "dns-key"}
@@ -327,6 +329,14 @@ def test_each_of_many_components_may_need_all_before_it() -> None:
     value = {"runbook": "made", "sites": {s: {"provider": "on-prem"} for s in ("left", "right")}, "components": known}
     steps = plan_of(modelled({**value, "failover": "left -> right"}), "forced", "right").of_kind("switch")
     assert [step.component for step in steps] == list(known)
+
+
+def test_an_answer_that_is_given_twice_is_wanted_once() -> None:
+    answers = '{a: [192.0.2.2, 192.0.2.2], aaaa: ["2001:db8::1", "2001:DB8:0::1"]}'
+    twice = changed(("right: {a: 192.0.2.2}", f"right: {answers}"))
+    plan = plan_of(parse(twice, "x.yaml", catalog()).valid(), "forced", "right")
+    [want] = plan.step("name.switch").wants
+    assert want.desired == Records(records={"A": ("192.0.2.2",), "AAAA": ("2001:db8::1",)}, ttl=5)
 
 
 def test_comments_and_spaces_change_no_hash() -> None:

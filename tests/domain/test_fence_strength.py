@@ -19,8 +19,10 @@ from orchestrator.domain.rehearsal.moves import moves
 from orchestrator.domain.rehearsal.search import after
 from orchestrator.domain.rehearsal.values import Broken, Rehearsal, Try
 from orchestrator.domain.state import End, Ended, ExecutionState, Perform, Status
-from orchestrator.domain.world import Evidence, Power, Reading, Strength
+from orchestrator.domain.world import Evidence, Power, Reading, Strength, share_no_controller
+from tests.domain.fences_in_runbooks import strong
 from tests.domain.on_the_way import ended
+from tests.domain.runbooks import planned, runbook
 from tests.domain.test_admission import fresh, said
 from tests.domain.test_barrier import attempts
 
@@ -66,6 +68,20 @@ def test_methods_are_used_until_two_that_share_no_controller_have_confirmed_it()
     assert [one.resource for one in evidence.beside] == ["db@left:fence_agents", "db@left:fence_agents-2"]
     assert last.state.finish
     assert last.state.finish.end is End.SUCCEEDED
+
+
+def test_in_the_plan_one_device_is_one_controller_however_it_is_written() -> None:
+    doors = (
+        "options: {ip: BMC.mgmt.test}",
+        "options: {ip: bmc.mgmt.test.}, fault_domain: {controller: board}",
+        "options: {ip: 10.0.8.9}, fault_domain: {controller: Board}",
+        "options: {ip: 10.0.8.1}",
+    )
+    methods = [f"{{fence_agents: {{agent: fence_wti, {door}}}}}" for door in doors]
+    plan = planned(runbook(strong(*methods)), "forced", "right")
+    found = [plan.resources[want.resource].controller for want in plan.step("db.fence").wants]
+    assert len(set(found[:3])) == 1, found
+    assert share_no_controller((found[0], found[3]))
 
 
 def test_after_the_first_it_says_who_has_confirmed_it_and_what_is_lacking() -> None:

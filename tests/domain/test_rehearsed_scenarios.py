@@ -84,3 +84,11 @@ def test_a_component_may_be_called_almost_like_a_verification() -> None:
     text = runbooks.BARE.replace("  db:\n", "  verify-db:\n")
     for scenario in scenarios(runbooks.runbook(text), catalog()):
         assert scenario.search(0).run().ends
+
+
+def test_what_lands_once_everything_is_put_back_was_sent_in_its_order() -> None:
+    """Of two machines, the one that the other needs may be switched off late, when both have been started again."""
+    queue = runbooks.MACHINE[runbooks.MACHINE.index("  app:") :].replace("  app:", "  queue:").replace("n3", "n5")
+    text = runbooks.MACHINE.replace("    type: vm\n", "    type: vm\n    needs: [queue]\n") + queue.replace("n4", "n6")
+    vouched = next(s for s in scenarios(runbooks.runbook(text), catalog()) if "devices" in s.start)
+    assert vouched.search(1).run().ends

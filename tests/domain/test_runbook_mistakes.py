@@ -10,6 +10,7 @@ from tests.domain.valid_runbook import AWS, VALID, changed, findings
 
 PASSWORD = "'password' is a secret: put it into the profile that `credentials:` names"
 BEFORE_IT_SERVES = "to a site before it serves them: turn that around, or let name need what it leads to"
+NO_TIME = "0s is over at once: write how long it may take, such as 15m, or leave the key out"
 NAMES = "use letters, digits, '-' and '_', at most 41 of them, and a letter or digit first"
 
 CIRCLE = VALID.replace("    type: postgresql\n", "    type: postgresql\n    needs: [name]\n")
@@ -19,7 +20,42 @@ ADDRESS = (
     + "  address: {type: floating-ip, needs: [db], address: 10.0.9.1/24}\n"
 )
 
+BY_ITSELF = VALID.replace(
+    "  name:\n",
+    "  address:\n    type: floating-ip\n    address: 10.0.9.1/24\n"
+    "    at: {left: {interface: eth0}, right: {interface: eth0}}\n  name:\n",
+)
+AS_MAPPING = "write key: value, without a - before it"
+ONE_HOST = "13:3: SAME-MACHINE address would be held by one host at both sites,"
+OWN_HOST = "name each site's own by `ssh:` under `at:`"
+
 IN_TWO_REGIONS = AWS % "" + "  address: {type: floating-ip, needs: [db], allocation: eipalloc-0a1b2c3d}\n"
+
+COPY = """\
+  copy:
+    type: dns
+    needs: [db]
+    server: rfc2136
+    primary: 10.0.3.1
+    zone: shop.test
+    record: DB.shop.test.
+    ttl: 60s
+    at: {left: {a: 192.0.2.3}, right: {a: 192.0.2.4}}
+    credentials: dns-key
+verify:
+"""
+ROUTE53 = {
+    part: f"  {part}: {{type: dns, server: route53, hosted_zone: Z{part.upper()}, zone: w.test, record: w.test,"
+    " ttl: 60s, at: {left: {a: 192.0.2.3}, right: {a: 192.0.2.4}}}\n"
+    for part in ("inside", "outside")
+}
+OVERWRITES = "each would overwrite what the other sets; name it once, or mend the copy"
+
+TWICE = """\
+  vip: {type: floating-ip, address: 10.0.9.1/24, at: {left: {interface: e, ssh: a}, right: {interface: e, ssh: b}}}
+  vip2: {type: floating-ip, address: 10.0.9.1/16, at: {left: {interface: e, ssh: c}, right: {interface: e, ssh: d}}}
+verify:
+"""
 
 BROKEN: dict[str, tuple[str, list[str]]] = {
     "an instance in no region": (
@@ -34,6 +70,10 @@ BROKEN: dict[str, tuple[str, list[str]]] = {
                 "use `dns` between regions"
             )
         ],
+    ),
+    "an instance that nothing cuts off": (
+        AWS.replace("left: {machine: i-0a1b2c3d}", "left: {}") % "",
+        ["9:10: NO-FENCE db at left writes or acts and cannot be fenced: name its `machine:` or give a `fence:` list"],
     ),
     "an answer that is no address": (
         changed(("{a: 192.0.2.1}", "{a: 192.0.2.256}")),
@@ -126,11 +166,11 @@ BROKEN: dict[str, tuple[str, list[str]]] = {
     "a word": ("shop\n", ["1:1: YAML a runbook is a mapping: begin with `runbook: name`"]),
     "list where a mapping belongs": (
         changed(("  left: {provider: on-prem}\n  right: {provider: on-prem}\n", "  - left\n  - right\n")),
-        ["3:1: VALUE input should be a valid dictionary"],
+        [f"3:1: VALUE a mapping belongs here, and a list stands here: {AS_MAPPING}"],
     ),
     "null where a mapping belongs": (
         VALID.partition("components:")[0] + "components:\n",
-        ["7:1: VALUE input should be a valid dictionary"],
+        [f"7:1: VALUE a mapping belongs here, and nothing stands here: {AS_MAPPING}"],
     ),
     "no component": (
         VALID.partition("components:")[0] + "components: {}\n",
@@ -160,6 +200,18 @@ BROKEN: dict[str, tuple[str, list[str]]] = {
     "unknown site of a place": (
         changed(("      left: {host", "      middle: {host: h}\n      left: {host")),
         ["11:7: REFERENCE there is no site 'middle': there is left, right"],
+    ),
+    "a place at a site to which nothing moves": (
+        changed(
+            ("failover: left", "  far: {provider: on-prem}\nfailover: left"),
+            ("      left: {host", "      far: {hots: 1, fance: []}\n      left: {host"),
+        ),
+        [
+            (
+                "12:7: UNKNOWN-KEY nothing moves to far, so nothing reads what db has there: remove it, or name the "
+                "site in `failover:`"
+            )
+        ],
     ),
     "unknown component needed": (
         changed(("needs: [db]", "needs: [bd]")),
@@ -221,7 +273,23 @@ BROKEN: dict[str, tuple[str, list[str]]] = {
     ),
     "gate with a list of one text": (
         VALID + "gates:\n  - {before: fence, approvers: ann}\n",
-        ["26:21: VALUE input should be a valid tuple"],
+        ["26:21: VALUE a list belongs here, and the text 'ann' stands here: write [ann]"],
+    ),
+    "what is needed is one text": (
+        changed(("needs: [db]", "needs: db")),
+        ["15:5: VALUE a list belongs here, and the text 'db' stands here: write [db]"],
+    ),
+    "verification that is no list": (
+        changed(("  - {sql: select 1, component: db, within: 60s}", "  {sql: select 1, component: db, within: 60s}")),
+        ["23:1: VALUE a list belongs here, and a mapping stands here: write - before each item"],
+    ),
+    "a component of nothing": (
+        VALID.partition("    type: postgresql")[0],
+        [f"8:3: VALUE a mapping belongs here, and nothing stands here: {AS_MAPPING}"],
+    ),
+    "a number for a name": (
+        changed(("runbook: shop", "runbook: 2024")),
+        ['1:1: VALUE a text belongs here, and 2024 stands here: write "2024"'],
     ),
     "!!str is a tag as well": (
         changed(("zone: shop.test", "zone: !!str shop.test")),
@@ -246,6 +314,20 @@ BROKEN: dict[str, tuple[str, list[str]]] = {
     "address shared between different providers": (
         ADDRESS,
         ["13:3: NO-TYPE floating-ip cannot be shared between left (linux.floating_ip) and right (aws.elastic_ip)"],
+    ),
+    "an address that nobody said where to hold": (
+        BY_ITSELF,
+        [f"{ONE_HOST} this machine, where the worker runs: {OWN_HOST}"],
+    ),
+    "an address that one host holds at both sites": (
+        BY_ITSELF.replace("{left: {interface: eth0}, right: {", "{left: {ssh: a@h, interface: eth0}, right: {ssh: h, "),
+        [f"{ONE_HOST} h: {OWN_HOST}"],
+    ),
+    "an address beside a database with one host for both sites": (
+        BY_ITSELF.replace("interface: eth0}", "ssh: h, interface: eth0}").replace(
+            "10.0.9.1/24\n", "10.0.9.1/24\n    needs: [db]\n"
+        ),
+        [f"{ONE_HOST} h: {OWN_HOST}"],
     ),
     "site provider that nobody has heard of": (
         ADDRESS.replace("aws, region: eu-west-1", "on-perm"),
@@ -275,9 +357,28 @@ BROKEN: dict[str, tuple[str, list[str]]] = {
         changed(("    credentials: dns-key\n", "")),
         ["13:3: MISSING rfc2136.record needs `credentials:`, the name of a profile with key_name and key"],
     ),
+    "an approval, a human and a verification that are waited for no time": (
+        changed(("failover:", "waiting: 0s\nfailover:"), ("within: 60s", "within: 0m"))
+        + "gates:\n  - {before: fence, timeout: 0.0004s}\n",
+        [f"{line}: VALUE {NO_TIME}" for line in ("6:1", "25:36", "27:21")],
+    ),
     "a duration that nobody means": (
         changed(("ttl: 5s", "ttl: 99999999h")),
         ["20:5: VALUE longer than ten years: write what was meant"],
+    ),
+    "a name that two components set": (
+        changed(("verify:\n", COPY)),
+        [f"23:3: SAME-MACHINE copy is the very thing that name is: {OVERWRITES}"],
+    ),
+    "a name that two components set in one hosted zone": (
+        changed(("verify:\n", "".join(ROUTE53.values()).replace("hosted_zone: ZINSIDE,", "") + "verify:\n")),
+        [f"24:3: SAME-MACHINE outside is the very thing that inside is: {OVERWRITES}"],
+    ),
+    "an address that two components set": (
+        changed(("verify:\n", TWICE)),
+        [
+            f"24:3: SAME-MACHINE vip2 is the very thing that vip is: {OVERWRITES}",
+        ],
     ),
     **BROKEN_FENCES,
 }
@@ -285,6 +386,16 @@ BROKEN: dict[str, tuple[str, list[str]]] = {
 
 def test_what_the_table_changes_is_valid() -> None:
     assert findings(VALID) == []
+
+
+def test_a_name_that_two_servers_or_two_hosted_zones_keep_may_be_named_twice() -> None:
+    assert findings(changed(("verify:\n", COPY.replace("10.0.3.1", "10.0.4.1")))) == []
+    assert findings(changed(("verify:\n", "".join(ROUTE53.values()) + "verify:\n"))) == []
+
+
+def test_an_address_with_hosts_of_its_own_or_beside_a_database_is_valid() -> None:
+    assert findings(BY_ITSELF.replace("right: {interface", "right: {ssh: root@h, interface")) == []
+    assert findings(BY_ITSELF.replace("10.0.9.1/24\n", "10.0.9.1/24\n    needs: [db]\n")) == []
 
 
 @pytest.mark.parametrize(("text", "told"), BROKEN.values(), ids=[name.replace(" ", "-") for name in BROKEN])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from orchestrator.app.registry import catalog
 from orchestrator.app.runbook_text import parse
-from tests.domain.fences_in_runbooks import UNPROVEN, with_fences
+from tests.domain.fences_in_runbooks import UNPROVEN, strong, with_fences
 from tests.domain.valid_runbook import AWS, changed, findings
 
 WARNS = "FENCE-PATH warning:"
@@ -17,11 +19,28 @@ BOARD = (
 BOARD_AT_RIGHT = BOARD.replace("left", "right").replace("fence_ipmilan", "fence_ilo4")
 OUTLET = "{fence_agents: {agent: fence_wti, options: {plug: 4}, site: right}}"
 IN_LEFT = "{fence_agents: {agent: fence_wti, options: {plug: 5}, site: left}}"
+LOOSE = "{fence_agents: {agent: fence_wti, options: {plug: 4}, restores_power: true, site: right}}"
+BOARD_AND_OUTLETS = [
+    f"{{fence_agents: {{agent: {agent}, options: {{ip: 10.0.8.{number}}}}}}}"
+    for number, agent in enumerate(("fence_ipmilan", "fence_wti", "fence_apc"), start=1)
+]
+ONE_OF_TWO = BOARD.replace("no way that is independent", "no two ways that are independent, as F3 asks for")
 THIRD, SECOND = "the fence of db at left through fence_agents-3", "fence_agents-2"
+WAY_OUT = re.compile("; (add another method|give the site).*")
 WARNED: dict[str, tuple[str, list[str]]] = {
     "a controller on the board alone": (changed(), [f"11:39: {BOARD}", f"12:40: {BOARD_AT_RIGHT}"]),
     "another way beside it": (with_fences(OUTLET), []),
+    "another way beside it after which the machine may come back": (
+        with_fences(LOOSE),
+        [f"11:39: {BOARD}; after {SECOND} the machine may come back by itself"],
+    ),
+    "one way beside it where two are asked for": (strong(*BOARD_AND_OUTLETS[:2]), [f"12:39: {ONE_OF_TWO}"]),
+    "two ways beside it where two are asked for": (strong(*BOARD_AND_OUTLETS), []),
     "a controller on the board that has its own power": (with_fences("", "fault_domain: {power: standby-rail}"), []),
+    "a controller on the board whose own power has a blank name": (
+        with_fences("", 'fault_domain: {power: " "}'),
+        [f"11:39: {BOARD}"],
+    ),
     "a way from the lost site beside one from elsewhere": (
         with_fences(f"{OUTLET}, {IN_LEFT}"),
         [
@@ -41,7 +60,29 @@ def test_a_weakness_is_a_warning_and_the_runbook_can_be_used(text: str, told: li
     found = parse(text, "shop.yaml", catalog())
     assert found.valid()
     paths = [str(warning) for warning in found.warnings if warning.finding.code == "FENCE-PATH"]
-    assert [warning.partition("; add a second")[0] for warning in paths] == [f"shop.yaml:{t}" for t in told]
+    assert [WAY_OUT.sub("", warning) for warning in paths] == [f"shop.yaml:{t}" for t in told]
+
+
+@pytest.mark.parametrize(
+    ("text", "way_out"),
+    [
+        (
+            changed(),
+            "add another method, such as a switched outlet, or say under `fault_domain:` what it has of its own",
+        ),
+        (
+            AWS % "",
+            (
+                "give the site its `zone:` where it is one; nothing else cuts off an instance, so with all of its "
+                "region lost two people have to vouch for that"
+            ),
+        ),
+    ],
+    ids=["a controller on the board", "EC2"],
+)
+def test_the_way_out_of_a_weakness_is_one_that_there_is(text: str, way_out: str) -> None:
+    told = [str(found) for found in parse(text, "shop.yaml", catalog()).warnings if WARNS in str(found)]
+    assert {one.partition("; ")[2] for one in told} == {way_out}
 
 
 def test_a_server_whose_files_are_not_told_is_a_warning() -> None:

@@ -36,6 +36,7 @@ from tests.domain.test_engine import (
     UNFENCE,
     Scenario,
     bare,
+    dark,
     dead,
     healthy,
     partitioned,
@@ -43,11 +44,20 @@ from tests.domain.test_engine import (
 )
 
 ABORT = ("abort",)
+VOUCH = ("attest", "retry", "abort")
 
 
 def gated() -> Runbook:
     """Only bob and carol may approve the move."""
     return runbooks.runbook(runbooks.BARE + "gates:\n  - {before: fence, approvers: [bob, carol], timeout: 2m}\n")
+
+
+def two_fences() -> Runbook:
+    return runbooks.runbook(runbooks.TWO_FENCES)
+
+
+def strong_machine() -> Runbook:
+    return runbooks.runbook(runbooks.STRONG_MACHINE)
 
 
 def generous() -> Runbook:
@@ -74,6 +84,12 @@ def replaced_and_started(world: World) -> World:
     return partitioned(replace(world, servers={place: old if place[1] == "left" else new for place in world.servers}))
 
 
+def standby_crashed(world: World) -> World:
+    """The service runs at the right, and the standby at the left was not shut down cleanly."""
+    crashed = Server("down", 10_000, signal=True, last="standby", upstream="right")
+    return replace(world, servers={p: crashed if p[1] == "left" else Server("primary", 10_000) for p in world.servers})
+
+
 def _small(name: str, text: str, *missions: tuple[PlanMode, str, str | None]) -> Scenario:
     return Scenario(name, lambda: runbooks.runbook(text), missions, healthy, ABORT, frozenset())
 
@@ -93,8 +109,13 @@ SMALL = (
     _small("machine, there and back", runbooks.MACHINE, FORCED, REBUILD, BACK),
     Scenario("bare, just started and cut off", bare, (FORCED,), just_started, ABORT, frozenset()),
     Scenario("bare, rebuilt unseen", bare, (REBUILD,), replaced_and_started, ABORT, frozenset()),
+    Scenario("bare, its standby crashed", bare, (REBUILD,), standby_crashed, ABORT, frozenset()),
+    Scenario("bare, rebuilt while it serves", bare, (REBUILD,), healthy, ABORT, frozenset()),
+    Scenario("bare, its rebuild skipped", bare, (FORCED, REBUILD), healthy, ("skip", "skip"), frozenset()),
     Scenario("bare, its loss unknown", bare, (FORCED,), untold, ABORT, frozenset()),
     Scenario("bare, humans vouch for all", bare, (FORCED,), healthy, ("attest",), frozenset()),
+    Scenario("strong machine, humans vouch", strong_machine, (FORCED, FORCED_BACK), dark, VOUCH, frozenset()),
+    Scenario("two fences, humans vouch", two_fences, (FORCED,), dark, ("attest", "abort"), frozenset()),
     Scenario("gated, cut off", gated, (STRICT,), partitioned, ("accept", "accept"), frozenset()),
     Scenario("generous, cut off", generous, (STRICT,), partitioned, ABORT, frozenset()),
     Scenario("bare, little accepted", bare, (STRICT,), healthy, ABORT, frozenset()),
@@ -118,6 +139,8 @@ FOUND: list[tuple[Sabotage, str, int]] = [
     (in_the_engine.nobody_is_asked, FORCED_ALIVE, 0),
     (in_what_people_say.one_word_is_enough, "demo forced, humans vouch", 0),
     (in_what_people_say.one_person_counts_as_two, "demo forced, humans vouch", 0),
+    (in_what_people_say.the_second_witness_is_made_up, "demo forced, humans vouch", 0),
+    (in_what_people_say.a_word_for_one_fence_counts_for_another, "two fences, humans vouch", 0),
     (in_what_people_say.anybody_may_approve, "pair forced, source dead", 0),
     (in_what_people_say.an_approval_counts_for_any_plan, FORCED_ALIVE, 0),
     (in_what_people_say.a_gate_is_left_out, "pair forced, source dead", 0),
@@ -130,6 +153,10 @@ FOUND: list[tuple[Sabotage, str, int]] = [
     (in_plans.an_isolation_takes_no_server_along, "bare, rebuilt unseen", 0),
     (in_undo.a_fence_by_hand_is_not_noted, "demo forced, humans vouch", 0),
     (in_undo.what_people_have_switched_off_is_as_before, "demo forced, humans vouch", 1),
+    (in_undo.what_had_crashed_is_as_before_once_it_was_shut_down, "bare, its standby crashed", 1),
+    (in_undo.what_was_switched_at_one_door_was_so_at_another, "strong machine, humans vouch", 1),
+    (in_undo.the_checks_do_not_ask_who_serves, "bare, rebuilt while it serves", 0),
+    (in_undo.a_rebuild_can_be_skipped, "bare, its rebuild skipped", 1),
     (in_undo.what_was_skipped_is_not_told, "demo forced, humans skip", 1),
     (in_plans.what_needs_it_is_stopped_afterwards, "pair planned", 1),
     (in_plans.a_name_leads_to_a_machine_that_is_not_up, "shop forced, source healthy", 1),
@@ -161,6 +188,7 @@ FOUND: list[tuple[Sabotage, str, int]] = [
     (in_ensure.what_was_not_seen_in_time_has_failed, FORCED_ALIVE, 1),
     (in_plans.a_fence_needs_no_latch, FORCED_ALIVE, 1),
     (in_plans.an_isolation_needs_no_proof, "demo back again", 1),
+    (in_the_engine.a_request_without_an_answer_counts_for_a_strong_fence, "strong forced, source cut off", 1),
     (in_the_engine.what_is_not_latched_counts_for_a_strong_fence, "strong forced, source cut off", 1),
     (in_the_engine.an_unfence_looks_only_once, "bare, unfenced", 1),
     (in_the_engine.the_loss_of_one_database_is_told_for_all, "pair forced, source healthy", 1),
@@ -171,6 +199,7 @@ FOUND: list[tuple[Sabotage, str, int]] = [
     (in_the_engine.unlatched_will_do, FORCED_ALIVE, 1),
     (in_the_engine.unknown_counts_as_done, FORCED_ALIVE, 1),
     (in_ensure.accepted_counts_as_done, FORCED_ALIVE, 1),
+    (in_the_ledger.every_doubt_ends_as_early_as_the_quickest, "shop, there and back", 1),
     (in_the_ledger.a_rebuild_forgets_what_it_is_not_about, "shop, there and back", 1),
     (in_ensure.no_answer_counts_as_done, FORCED_ALIVE, 1),
     (in_ensure.no_answer_counts_as_not_sent, FORCED_ALIVE, 1),
@@ -211,6 +240,7 @@ FOUND: list[tuple[Sabotage, str, int]] = [
     (in_the_ledger.anybodys_word_ends_any_doubt, FORCED_ALIVE, 2),
     (in_the_ledger.a_doubt_that_was_answered_before_the_claim_is_none, "machine planned, then unfenced", 2),
     (in_undo.doubts_are_forgotten_at_the_end, "bare, forced twice", 2),
+    (in_undo.what_people_have_cut_off_is_given_back, "bare, humans vouch for all", 2),
     (in_ensure.undo_takes_the_fast_path, "machine, forced", 2),
     (in_undo.what_the_checks_read_was_so_before_all, "bare, forced twice", 2),
     (in_undo.what_an_unfinished_execution_took_down_is_left_so, "bare, forced twice", 2),

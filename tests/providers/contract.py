@@ -59,8 +59,8 @@ def impatient(harness: HasResource, resource: Resource) -> Iterator[None]:
 class RecordedCall:
     """A Call whose guard passes `allowed` times and then refuses."""
 
-    def __init__(self, allowed: int = 1_000, remaining: float = 30.0, resume: str | None = None) -> None:
-        self.allowed, self.guards, self.tokens, self.resume = allowed, 0, [], resume
+    def __init__(self, allowed: int = 1_000, remaining: float = 30.0) -> None:
+        self.allowed, self.guards, self.tokens = allowed, 0, []
         self._deadline = time.monotonic() + remaining
         self.went_through = False
 

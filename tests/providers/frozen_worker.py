@@ -68,10 +68,6 @@ class Halting:
         self._call.checkpoint(token)
 
     @property
-    def resume(self) -> str | None:
-        return self._call.resume
-
-    @property
     def remaining(self) -> float:
         return self._call.remaining
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -27,7 +28,7 @@ from tests.providers.aws_world.binding import SECRET
 
 pytest_plugins = ["tests.providers.aws_world.fixtures"]
 
-SURELY_NOT_SENT = {boto.ConnectTimeoutError, boto.EndpointConnectionError, boto.ProxyConnectionError}
+SURELY_NOT_SENT = {boto.ConnectTimeoutError, boto.EndpointConnectionError}
 
 
 def refused(code: str, status: int = 400, message: str = "said\nso", **more: Any) -> boto.ClientError:
@@ -147,6 +148,21 @@ def test_a_port_that_does_not_accept_is_unreachable_within_the_connect_timeout(
             client("ec2", "eu-central-1", SECRET).describe_addresses()
 
 
+def test_a_request_that_a_proxy_took_and_did_not_answer_is_doubtful(
+    aws: AwsWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have been passed on."""
+    taken = list[bytes]()
+    with dropping_proxy(taken) as port:
+        for name in ("no_proxy", "NO_PROXY"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{port}")
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://ec2.test:{port}")
+        with pytest.raises(Doubtful, match="ProxyConnectionError"), translated("asking"):
+            client("ec2", "eu-central-1", SECRET).stop_instances(InstanceIds=["i-0a1b2c3d"])
+    assert b"Action=StopInstances" in b"".join(taken)
+
+
 def test_an_answer_that_is_no_xml_is_doubtful(aws: AwsWorld) -> None:
     aws.answer_instead(b"<html>a captive portal")
     with pytest.raises(Doubtful), translated("asking"):
@@ -182,3 +198,20 @@ def full_backlog() -> Iterator[int]:
             filler.setblocking(False)
             filler.connect_ex(listening.getsockname())
         yield listening.getsockname()[1]
+
+
+@contextmanager
+def dropping_proxy(taken: list[bytes]) -> Iterator[int]:
+    """A proxy that takes one whole request, puts it into `taken`, and ends the connection without an answer."""
+
+    def serve() -> None:
+        connection, _ = listening.accept()
+        with connection:
+            while b"Version=" not in b"".join(taken) and (part := connection.recv(65_536)):
+                taken.append(part)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield listening.getsockname()[1]
+        thread.join(5.0)

@@ -26,6 +26,7 @@ from orchestrator.domain.world import Power, Role, State
 from orchestrator.ports import Binding
 from orchestrator.runtime.child import Ended
 from providers.fence_agents import errors
+from providers.fence_agents.ipmi import arguments
 from providers.fence_agents.machine import Machine
 from providers.fence_agents.spec import MachinePlace
 from tests.providers.contract import IdentityContract, Mistaken, RecordedCall, ResourceContract, impatient, settle
@@ -409,3 +410,17 @@ def test_an_outlet_is_one_thing_however_a_runbook_spells_it(
     """Two groups that name one outlet exclude each other (I6)."""
     first, second = (MachinePlace.model_validate({"agent": "fence_apc", "options": o}).thing for o in (one, other))
     assert (first == second) is same
+
+
+@pytest.mark.parametrize(
+    ("agent", "options", "interface"),
+    [
+        ("fence_ipmilan", {}, "lan"),
+        ("fence_ipmilan", {"lanplus": "1"}, "lanplus"),
+        ("fence_ilo4", {}, "lanplus"),
+        ("/usr/sbin/fence_ilo5", {}, "lanplus"),
+        ("fence_ilo5", {"lanplus": "0"}, "lan"),
+    ],
+)
+def test_the_guid_is_asked_for_as_the_agent_asks(agent: str, options: dict[str, str], interface: str) -> None:
+    assert arguments(agent, options)[:2] == ["-I", interface]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -131,3 +132,11 @@ class TestCompareAndSet:
 def test_a_reading_without_records_cannot_be_compared(knot: World) -> None:
     with pytest.raises(Misconfigured):
         knot.record().apply(a(AT_B), Reading(states=(), authority="nobody"), RecordedCall())
+
+
+def test_what_a_slow_guard_costs_is_not_taken_from_the_servers_time(knot: World) -> None:
+    """As of a journal that elects its leader: nothing was sent yet."""
+    resource, call = knot.record(timeout="1s"), RecordedCall()
+    call.guard = lambda: time.sleep(1.2)  # type: ignore[method-assign]
+    resource.apply(a(AT_B), resource.observe(), call)
+    settle(resource, a(AT_B))

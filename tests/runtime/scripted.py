@@ -37,6 +37,11 @@ class Switch:
     applied: int = 0
     looked: int = 0
     calls: list[Call] = field(default_factory=list)
+    resumed: list[str] = field(default_factory=list)
+
+    def resume(self, token: str) -> None:
+        assert not self.looked, "told after the first look"
+        self.resumed.append(token)
 
     def observe(self) -> Reading:
         self.looked += 1

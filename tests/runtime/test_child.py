@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -68,3 +70,18 @@ def test_our_own_environment_stays_with_us(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_program_that_is_not_there_is_an_os_error() -> None:
     with pytest.raises(FileNotFoundError):
         child.run(["/nonexistent/program"], stdin="", timeout=1, environment={})
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become somebody else")
+def test_one_that_we_may_not_kill_counts_as_one_whose_time_was_up() -> None:
+    """As behind sudo. To call it not started would close a doubt while its effect is still to come (I4)."""
+    ours = """
+import os, threading
+from orchestrator.runtime import child
+threading.Timer(0.3, os.setuid, [65534]).start()
+print(child.run(["sleep", "5"], stdin="", timeout=1.0, environment=child.bare_environment()).code)
+"""
+    began = time.monotonic()
+    asked = subprocess.run([sys.executable, "-c", ours], capture_output=True, text=True, timeout=30, check=False)
+    assert (asked.stdout, asked.returncode) == ("None\n", 0), asked.stderr
+    assert time.monotonic() - began < 5, "it waited for what it could not kill"

@@ -125,6 +125,7 @@ def test_a_run_that_was_reset_speaks_for_nobody_though_its_epoch_and_attempts_ar
         with pytest.raises(GuardRefused, match=r"demo is held by e1, .*, and not by e1-reset"):
             asks()
     reset.close_attempt(request().attempt, Refused(why="no"), "ann", demo.digest)  # the name of the other's doubt
+    reset.keep_token(MACHINE, "operation-7")
     assert holder.record() == before
     holder.close_attempt(request().attempt, Refused(why="no"), "ann", demo.digest)
     assert holder.record().doubts == ()

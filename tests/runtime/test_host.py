@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ from orchestrator.domain.errors import (
 from orchestrator.runtime import ssh
 from orchestrator.runtime.command import Completed
 from orchestrator.runtime.host import Host
+from tests.etcd import within
 from tests.ssh import Sshd
 
 
@@ -106,6 +108,24 @@ def test_past_the_limit_it_is_doubtful_and_the_command_is_gone(host: Host, tmp_p
         host.run(["sh", "-c", f"echo $$ > {pid}; sleep 60; true"], timeout=1)
     assert time.monotonic() - began < 5
     assert not Path(f"/proc/{pid.read_text().strip()}").exists()
+
+
+def test_the_command_of_a_worker_that_was_killed_ends_at_its_limit(tmp_path: Path) -> None:
+    ours = "import sys; from orchestrator.runtime.host import Host; Host().run(sys.argv[1:], timeout=1)"
+    worker = subprocess.Popen([sys.executable, "-c", ours, "sh", "-c", f"echo $$ > {tmp_path}/pid; sleep 30; true"])
+    pid = tmp_path / "pid"
+    within(10.0, lambda: pid.exists() and pid.read_text().endswith("\n"), "the command has begun")
+    command = Path(f"/proc/{pid.read_text().strip()}")
+    worker.kill()
+    worker.wait()
+    assert command.exists(), "control: it outlives its worker"
+    within(5.0, lambda: not command.exists(), "the command has ended at its limit")
+
+
+def test_our_own_environment_stays_with_us(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that is started so would show it to everybody who may read its environment, for as long as it runs."""
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hush")
+    assert "hush" not in Host().run(["env"], timeout=5).stdout
 
 
 def test_a_refusing_guard_starts_nothing(host: Host, tmp_path: Path) -> None:

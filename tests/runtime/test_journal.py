@@ -82,6 +82,16 @@ def test_any_file_name_will_do(tmp_path: Path, name: str) -> None:
     assert [path.name for path in tmp_path.iterdir() if not path.name.endswith(("-wal", "-shm"))] == [name]
 
 
+def test_of_a_file_that_was_replaced_the_process_to_restart_is_named(tmp_path: Path) -> None:
+    """It is told where an execution was started, and to start that again changes nothing in its worker."""
+    journal = SqliteJournal.create(tmp_path / "journal.db")
+    for file in tmp_path.glob("journal.db*"):
+        file.unlink()
+    SqliteJournal.create(tmp_path / "journal.db")
+    with pytest.raises(JournalUnavailable, match=rf"replaced while process {os.getpid()} on .* had it open: .*worker"):
+        journal.read("")
+
+
 def test_a_relative_path_stays_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     journal = SqliteJournal.create(Path("journal.db"))

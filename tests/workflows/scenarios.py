@@ -128,10 +128,22 @@ async def more_lost_than_accepted(stage: Stage) -> list[Handle]:
     return [handle, unfence]
 
 
+async def handed_over(stage: Stage) -> list[Handle]:
+    """A human takes over while it fences: an attempt and timers are under way then, and end in one order."""
+    stage.world.break_(FENCE, "before", "hang")
+    handle = await stage.failover()
+    await stage.approved(handle)
+    await until(lambda: stage.world.reached(FENCE, "before"))
+    await say(handle, Escalate(by="ann", reason="we do it by hand"))
+    stage.world.mend()
+    await handle.result()
+    return [handle]
+
+
 ALL: dict[str, Callable[[Stage], Awaitable[list[Handle]]]] = {
     scenario.__name__: scenario
     for scenario in (
         forced, there_and_back, refused_by_the_checks, wrong_input, rolled_back, everything_said, aborted, cancelled,
-        more_lost_than_accepted,
+        more_lost_than_accepted, handed_over,
     )
 }  # fmt: skip

@@ -39,6 +39,11 @@ WRONG_REQUESTS = {
         (raw('{"runbook": "shop", "to": "az-b", "mode": "fast"}'),),
         "mode: input should be 'planned' or 'forced'",
     ),
+    "a word without a reason": (
+        "Failover",
+        (raw('{"runbook": "shop", "to": "az-b", "mode": "forced", "holder_is_gone": "x"}'),),
+        "holder_is_gone: fewer than 8 letters: say what makes you certain",
+    ),
     "an empty form for a site": ("Reprotect", (), "the input is empty"),
     "the wrong form": (
         "Reprotect",

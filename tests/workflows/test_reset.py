@@ -9,8 +9,7 @@ from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 
-from orchestrator.domain.commands import Abort
-from tests.workflows.stage import Handle, Stage, say, until
+from tests.workflows.stage import Handle, Stage, until
 
 PROMOTE = "db@az-b"
 
@@ -56,13 +55,11 @@ async def test_a_run_reset_behind_its_claim_changes_nothing_and_the_next_one_inh
         await hangs_at_the_name(stage)
         effects, ledger = stage.world.effects(), stage.ledger.record()
         again = await reset(stage, handle, after)
-        if after == "fence":  # it measures first, finds no standby, and asks a human
-            assert "is no standby any more" in await stage.waiting(again)
-            await say(again, Abort(by="ann"))
         result = await again.result()
         assert result.end == "NEEDS_HUMAN"
         assert f"is held by {handle.id}#{handle.run_id}" in result.why
         assert f"not by {again.id}#{again.run_id}: that was taken over, or reset" in result.why
+        assert result.why.count(" and not by ") == 1, "it is told once"
         assert result.next_commands[0] == f"tideover status {stage.group}"
         assert stage.world.effects() == effects
         assert stage.ledger.record().issued == ledger.issued
@@ -74,6 +71,18 @@ async def test_a_run_reset_behind_its_claim_changes_nothing_and_the_next_one_inh
     assert not stage.world.was_split()
     assert [effect.state for effect in stage.world.effects(PROMOTE)] == ["role primary"]
     assert stage.ledger.record().execution is None
+
+
+async def test_a_run_reset_after_its_end_ends_at_its_first_look(stage: Stage) -> None:
+    """It goes on behind its fence, and would wait for a human about what it finds, and hinder every other execution."""
+    async with stage.worker():
+        handle = await stage.failover()
+        await stage.approved(handle)
+        assert (await handle.result()).end == "SUCCEEDED"
+        effects, ledger = stage.world.effects(), stage.ledger.record()
+        result = await (await reset(stage, handle, "fence")).result()
+        assert (result.end, stage.world.effects(), stage.ledger.record()) == ("NEEDS_HUMAN", effects, ledger)
+        assert "nothing more was changed, and nothing undone" in result.why
 
 
 async def test_a_run_reset_before_its_claim_asks_again_and_claims_nothing_on_what_it_read_then(stage: Stage) -> None:

@@ -210,8 +210,11 @@ class Driver:
             case LookFor(step=step, resource=resource, condition=condition, timeout=timeout):
                 until, cancelled = (condition, timeout), self._stop.is_set
                 spec, kind = plan.resources[resource], plan.step(step).kind
-                reading, why = self.actor.looked(kind, spec, until, mandate, cancelled)
-                return Looked(step=step, resource=resource, reading=reading, why=why, at=time.time())
+                seen = self.actor.looked(kind, spec, until, mandate, cancelled)
+                return Looked(
+                    step=step, resource=resource, reading=seen.reading, why=seen.why, superseded=seen.superseded,
+                    at=time.time(),
+                )  # fmt: skip
             case Perform(attempt=attempt, want=want):
                 outcome = self.actor.performed(plan.resources[want.resource], action, mandate, self._stop.is_set)
                 return Ended(attempt=attempt, outcome=outcome, at=time.time())

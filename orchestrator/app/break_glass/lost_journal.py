@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 
-from orchestrator.app.journals import make_journal, open_journal, place_of
+from orchestrator.app.journals import make_journal, open_journal
 from orchestrator.app.settings import Settings
 from orchestrator.domain.commands import enough, named, weighed
 from orchestrator.domain.errors import JournalUnavailable, TideoverError
 from orchestrator.runtime import audit
+from orchestrator.runtime.journal import WAY_OUT
 
 
 class NotVouchedFor(TideoverError):
     """The new journal was not made; the text says what is missing."""
 
 
-def stands(settings: Settings, group: str, said: Sequence[str]) -> None:
+def stands(settings: Settings, group: str, said: Sequence[str], before_a_new_one: Callable[[], object]) -> None:
     """A journal stands: the old one, or a new one whose trail begins with what two people have vouched for.
 
     `said`: each `NAME: why nothing of the group runs and nothing that was asked for can still happen`.
+    `before_a_new_one`: raises where nothing could be begun on it; once a journal stands, nobody is asked to vouch.
     """
     try:
         open_journal(settings)
     except JournalUnavailable as error:
         if not said:
-            raise NotVouchedFor(_lost(settings, error)) from None
+            raise NotVouchedFor(_lost(error)) from None
     else:
         if said:
             told = f"the journal is not lost, it stands at {settings.journal}: leave out --journal-is-lost"
@@ -35,6 +36,7 @@ def stands(settings: Settings, group: str, said: Sequence[str]) -> None:
     vouched = [_read(text) for text in said]
     if not enough(by for by, _ in vouched):
         raise NotVouchedFor("one person's word is not enough: a second, different one vouches with --journal-is-lost")
+    before_a_new_one()
     if not make_journal(settings):
         raise NotVouchedFor(f"what stands at {settings.journal} is no journal: look at it, and move it away")
     journal = open_journal(settings)
@@ -44,12 +46,9 @@ def stands(settings: Settings, group: str, said: Sequence[str]) -> None:
         audit.append(journal, entry)
 
 
-def _lost(settings: Settings, error: JournalUnavailable) -> str:
+def _lost(error: JournalUnavailable) -> str:
     way_out = "if it is lost for good, two people vouch with --journal-is-lost 'NAME: why'"
-    place = place_of(settings.journal)
-    if isinstance(place, Path) and not place.exists():
-        return f"there is no journal at {place}: restore it; {way_out}"
-    return f"{error}; {way_out}"
+    return str(error) if WAY_OUT in str(error) else f"{error}; {way_out}"
 
 
 def _read(text: str) -> tuple[str, str]:

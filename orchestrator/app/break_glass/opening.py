@@ -6,10 +6,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from orchestrator.app.break_glass.kept import Kept, driver_of, is_break_glass, is_driven, new_id
+from orchestrator.app.break_glass.kept import Kept, driver_of, is_break_glass, new_id
 from orchestrator.app.break_glass.process import alive
+from orchestrator.app.holders import NOT_ASKED, Known
 from orchestrator.domain import ledger
-from orchestrator.domain.errors import TideoverError
+from orchestrator.domain.errors import JournalUnavailable, TideoverError
 from orchestrator.domain.holder import Alive, gone
 from orchestrator.domain.ledger import Execution, Gone, GroupRecord
 from orchestrator.domain.plan import Plan, PlanMode, start_command
@@ -42,13 +43,16 @@ class Opened:
     resumed: bool
 
 
-def opened(actor: Actor, order: Order, before_a_new_one: Callable[[Plan], None]) -> Opened:
+def opened(
+    actor: Actor, order: Order, known: Callable[[Execution], Known], before_a_new_one: Callable[[Plan], None]
+) -> Opened:
     """The execution that this process may drive. Raises Held, TakenOver, or what the plan raises.
 
-    `before_a_new_one`: raises where the plan must not be begun here.
+    `known`: tells whether the holder runs. `before_a_new_one`: raises where the plan must not be begun here.
     """
     plan, record = actor.planned(order.runbook, order.to, order.mode)
-    declared = _declared_gone(actor, order, plan, record)
+    lives = known(record.execution) if record.execution else NOT_ASKED
+    declared = _declared_gone(actor, order, plan, record.execution, lives)
     begun = _begun_before(actor, order, record, declared)
     if begun:
         return Opened(begun, None, resumed=True)
@@ -57,7 +61,12 @@ def opened(actor: Actor, order: Order, before_a_new_one: Callable[[Plan], None])
     )
     refused = ledger.open_execution(record, execution, declared)
     if isinstance(refused, str):
-        raise Held(f"{refused}; {_way_out(actor, record)}")
+        why = f"{refused}; {_way_out(actor, record, lives)}"
+        try:
+            actor.refused(plan, order.by, why)
+        except JournalUnavailable as error:  # as where a frozen process holds both the group and the journal
+            why += f"; this refusal does not stand in the audit trail: {error}"
+        raise Held(why)
     before_a_new_one(plan)
     return Opened(Kept.begin(actor.journal, plan, execution, order.reason, record), declared, resumed=False)
 
@@ -67,12 +76,11 @@ def again(group: str, execution: Execution) -> str:
     return f"{start_command(group, execution.mode, execution.target)} --break-glass"
 
 
-def _declared_gone(actor: Actor, order: Order, plan: Plan, record: GroupRecord) -> Gone | None:
+def _declared_gone(actor: Actor, order: Order, plan: Plan, holder: Execution | None, lives: Known) -> Gone | None:
     """The holder, where a human says why it runs no more, in the audit trail before it counts; a live one is not."""
-    holder = record.execution
     if holder is None or not order.holder_is_gone:
         return None
-    declared = gone(holder, _alive(actor, holder), f"{order.by}: {order.holder_is_gone}")
+    declared = gone(holder, lives.alive, f"{order.by}: {order.holder_is_gone}")
     if declared is None:
         return None
     detail = {"command": "holder-is-gone", "holder": holder.id, "reason": order.holder_is_gone}
@@ -81,11 +89,6 @@ def _declared_gone(actor: Actor, order: Order, plan: Plan, record: GroupRecord) 
     )
     audit.append(actor.journal, entry)
     return declared
-
-
-def _alive(actor: Actor, holder: Execution) -> Alive:
-    """Whether it runs, where no Temporal can be asked."""
-    return is_driven(actor.journal, holder.id) if is_break_glass(holder.id) else Alive.CANNOT_TELL
 
 
 def _begun_before(actor: Actor, order: Order, record: GroupRecord, declared: Gone | None) -> Kept | None:
@@ -103,14 +106,24 @@ def _begun_before(actor: Actor, order: Order, record: GroupRecord, declared: Gon
     return kept
 
 
-def _way_out(actor: Actor, record: GroupRecord) -> str:
+def _way_out(actor: Actor, record: GroupRecord, lives: Known) -> str:
     holder = record.execution
     if holder is None or not is_break_glass(holder.id):
-        return "whether that still runs cannot be asked: if you are certain that it does not, --holder-is-gone 'why'"
-    process, lives = driver_of(actor.journal, holder.id), _alive(actor, holder)
-    go_on = again(record.group, holder)
-    if lives is Alive.YES:
+        return _way_out_of_temporal(record.group, lives)
+    process, go_on = driver_of(actor.journal, holder.id), again(record.group, holder)
+    if lives.alive is Alive.YES:
         return f"{process} drives it: speak to it there, or end that process and go on with `{go_on}`"
-    if lives is Alive.CANNOT_TELL:
-        return f"{process} drove it, {lives.value}: if you are certain that it is gone, --holder-is-gone 'why'"
+    if lives.alive is Alive.CANNOT_TELL:
+        return f"{process} drove it, {lives.alive.value}: if you are certain that it is gone, --holder-is-gone 'why'"
     return f"{process} drove it and is gone: go on with `{go_on}`, or take the group over with --holder-is-gone 'why'"
+
+
+def _way_out_of_temporal(group: str, lives: Known) -> str:
+    if lives.alive is Alive.YES:
+        way_out = f"end it there, with `tideover abort {group}` or Terminate, or stop that server first"
+        return f"Temporal answers and says that it runs, and nobody's word counts against that: {way_out}"
+    if lives.alive is Alive.NO:
+        way_out = "start without --break-glass, or take the group over with --holder-is-gone 'why'"
+        return f"it has ended without its end: {way_out}"
+    told = "whether that still runs cannot be asked" if lives is NOT_ASKED else "this Temporal does not know it"
+    return f"{told}: if you are certain that it does not run, --holder-is-gone 'why'"

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import cyclopts
 
 from orchestrator.app.cli.exits import ExitCode, of_error
+from orchestrator.app.cli.given import sound
 from orchestrator.app.cli.terminal import err, say
 from orchestrator.domain.errors import TideoverError
 
@@ -81,6 +82,7 @@ def run(arguments: Sequence[str]) -> ExitCode:
     """The exit code after obeying the arguments; each error has become one message on stderr."""
     app = application()
     try:
+        sound(arguments)
         result = app(arguments, exit_on_error=False, print_error=False)
     except cyclopts.CycloptsError as error:
         err().print(cyclopts.CycloptsPanel(error))

@@ -13,7 +13,7 @@ from orchestrator.app.cli.display import findings
 from orchestrator.app.cli.exits import ExitCode, Stopped
 from orchestrator.app.cli.terminal import err
 from orchestrator.app.executions import CommandRefused, Executions, Handle
-from orchestrator.domain.admission import loss_to_accept
+from orchestrator.domain.admission import loss_to_accept, more_to_accept
 from orchestrator.domain.commands import Abort
 from orchestrator.domain.durations import show
 from orchestrator.domain.plan import CHANGES, Plan
@@ -56,7 +56,8 @@ class ByHash:
 
 @dataclass
 class Asking:
-    """Shows what is asked and takes the target site's name, typed out, for a yes."""
+    """Shows what is asked and takes the target site's name, typed out, for a yes; with the loss that is to be accepted,
+    where that is more than what was named."""
 
     by: str
     max_loss: float | None = None
@@ -67,16 +68,16 @@ class Asking:
         plan, state = seen.plan, seen.state
         if plan is None or state is None:
             return
-        accepted = self.max_loss if self.max_loss is not None else loss_to_accept(plan, state)
-        show_question(plan, state, accepted)
+        asked = question(plan, state, self.max_loss)
+        show_question(plan, state, asked)
         elsewhere = asyncio.ensure_future(_no_longer_asked(executions, handle))
         try:
             while (typed := await _typed_before(elsewhere)) is not None:
-                if typed.strip() != plan.target:
-                    err().print(f" That is not [bold]{plan.target}[/]. Type it to approve, or press Ctrl-C to leave.")
+                if not asked.answered_by(typed):
+                    err().print(f" That is not [bold]{asked.answer}[/]. Type it to approve, or press Ctrl-C to leave.")
                     continue
                 try:
-                    await executions.say(handle, what_next.approve(self.by, plan, accepted))
+                    await executions.say(handle, what_next.approve(self.by, plan, asked.accepted))
                 except CommandRefused as refused:
                     raise Stopped(ExitCode.NOT_APPROVED, f"not approved: {refused}") from None
                 return
@@ -84,7 +85,31 @@ class Asking:
             elsewhere.cancel()
 
 
-def show_question(plan: Plan, state: ExecutionState, accepted: float | None, leaving: str = "leave it waiting") -> None:
+@dataclass(frozen=True)
+class Question:
+    """What a person is asked. `answer`: what is typed for a yes. `accepted`: the loss in seconds that it accepts.
+
+    `before`: the loss that was accepted so far, where it is not enough: nobody accepts more than that unnamed (I3).
+    """
+
+    answer: str
+    accepted: float | None
+    before: float | None = None
+
+    def answered_by(self, line: str) -> bool:
+        """True where the line says yes."""
+        return line.split() == self.answer.split()
+
+
+def question(plan: Plan, state: ExecutionState, named: float | None) -> Question:
+    """What is asked now. `named`: the loss that the person who is asked has named already."""
+    if more := more_to_accept(plan, state, named):
+        before, accepted = more
+        return Question(f"{plan.target} --max-loss {show(accepted)}", accepted, before)
+    return Question(plan.target, loss_to_accept(plan, state) if named is None else named)
+
+
+def show_question(plan: Plan, state: ExecutionState, asked: Question, leaving: str = "leave it waiting") -> None:
     """What is asked stands on the screen, with how to answer. `leaving`: what Ctrl-C does."""
     console = err()
     console.rule("[bold yellow]Your approval[/]", style="yellow", align="left")
@@ -95,9 +120,11 @@ def show_question(plan: Plan, state: ExecutionState, accepted: float | None, lea
     marks = {"blocks": "bold red", "warns": "yellow", "tells": ""}
     for level, text in findings(plan, state):
         console.print(f" {text}", style=marks[level] or None, markup=False)
-    if accepted is not None:
-        console.print(f" You accept the loss of at most [bold]{show(accepted)}[/], measured again after the fence.")
-    console.print(f" Type [bold]{plan.target}[/] to approve, or press Ctrl-C to {leaving}: ", end="")
+    if asked.accepted is not None:
+        more = "" if asked.before is None else f", more than the {show(asked.before)} that was named so far"
+        later = "" if state.claimed else ", measured again after the fence"
+        console.print(f" You accept the loss of at most [bold]{show(asked.accepted)}[/]{more}{later}.")
+    console.print(f" Type [bold]{asked.answer}[/] to approve, or press Ctrl-C to {leaving}: ", end="")
 
 
 async def _typed_before(elsewhere: asyncio.Future[None]) -> str | None:

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated
 
 from cyclopts import Group, Parameter
@@ -17,19 +18,24 @@ from orchestrator.app.break_glass.kept import Kept
 from orchestrator.app.break_glass.lost_journal import stands
 from orchestrator.app.break_glass.opening import Opened, Order, again, opened
 from orchestrator.app.cli import what_next
-from orchestrator.app.cli.approving import show_question
+from orchestrator.app.cli.approving import Question, question, show_question
 from orchestrator.app.cli.display import LineDisplay
 from orchestrator.app.cli.exits import ExitCode, Stopped, of_execution
 from orchestrator.app.cli.following import Conclusion, conclude
+from orchestrator.app.cli.given import ReasonOrNone
 from orchestrator.app.cli.objectives import missed
 from orchestrator.app.cli.spoken import NotUnderstood, spoken
 from orchestrator.app.cli.terminal import Output, err, say
 from orchestrator.app.executions import Seen
+from orchestrator.app.holders import asked
+from orchestrator.app.library import RunbookLibrary
+from orchestrator.app.registry import catalog
 from orchestrator.app.settings import Settings
 from orchestrator.app.worker import Composition
-from orchestrator.domain.admission import admitted, loss_to_accept
+from orchestrator.domain.admission import admitted
 from orchestrator.domain.commands import Abort, Approve, Command
-from orchestrator.domain.plan import Plan
+from orchestrator.domain.derivation import derive
+from orchestrator.domain.plan import NO_JOURNAL, Plan
 from orchestrator.domain.state import ExecutionState
 from orchestrator.runtime.actor import Actor, Closed
 from workflows.messages import Result, Snapshot
@@ -46,14 +52,15 @@ class Glass:
         Run the same plan in this process, on the same journal. Killed, and started again with the same words, it goes
         on.
     holder_is_gone
-        Why you are certain that the execution that holds the group runs no more. It stands in the audit trail.
+        Why you are certain that the execution that holds the group runs no more. It stands in the audit trail, and
+        counts for nothing where that is known to run.
     journal_is_lost
         `NAME: why nothing of the group runs or can still happen`, from two different people: a new journal is made,
         whose audit trail begins with it.
     """
 
     break_glass: Annotated[bool, Parameter(negative="")] = False
-    holder_is_gone: str = ""
+    holder_is_gone: ReasonOrNone = ""
     journal_is_lost: Annotated[list[str] | None, Parameter(negative="")] = None
 
     def is_broken(self) -> bool:
@@ -62,10 +69,20 @@ class Glass:
             raise Stopped(ExitCode.USAGE, "--journal-is-lost goes with --break-glass only")
         return self.break_glass
 
-    def composition(self, settings: Settings, runbook: str) -> Composition:
-        """What acts in this process, over a journal that stands. Raises NotVouchedFor."""
-        stands(settings, runbook, self.journal_is_lost or ())
+    def composition(self, settings: Settings, runbook: str, before_a_new_one: Callable[[], object]) -> Composition:
+        """What acts in this process, over a journal that stands. Raises NotVouchedFor, or what `before_a_new_one`
+        raises before a new journal is made."""
+        stands(settings, runbook, self.journal_is_lost or (), before_a_new_one)
         return Composition.of(settings)
+
+    def actor(self, settings: Settings, order: Order) -> Actor:
+        """The same for one order, which can be planned."""
+        library = RunbookLibrary(settings.runbooks, catalog())
+
+        def planned() -> None:
+            derive(library.runbook(order.runbook), library.catalog, order.to, order.mode, NO_JOURNAL)
+
+        return self.composition(settings, order.runbook, planned).actor
 
 
 WHOLE = Glass()
@@ -77,7 +94,8 @@ class Terminal:
     def __init__(self, by: str, approve: str | None, max_loss: float | None) -> None:
         self._by, self._approve, self._max_loss = by, approve, max_loss
         self._display = LineDisplay(err(), "", asked=True)
-        self._asked = False
+        self._asked: Question | None = None
+        self._was_asked = False
         self._silence_told = False
         self.silent = False
         self.not_approved = ""
@@ -86,9 +104,11 @@ class Terminal:
         """Everything new stands on the screen; once, what is asked for an approval."""
         may = admitted(plan, state)
         self._display.show(Seen(Snapshot(plan=plan, state=state, may=may, finish=state.finish)))
-        if "approve" in may and not self._asked and self._approve is None:
-            self._asked = True
-            show_question(plan, state, self._accepted(plan, state), "end it")
+        asked = question(plan, state, self._max_loss) if "approve" in may and self._approve is None else None
+        if asked and asked != self._asked:
+            show_question(plan, state, asked, "leave it as it is" if state.claimed else "end it")
+        self._asked = asked
+        self._was_asked = self._was_asked or asked is not None
         if self.silent and state.waiting and not self._silence_told:
             self._silence_told = True
             say(f"  nobody can type here: to answer, end this process and go on at a terminal ({_again(plan, state)})")
@@ -108,8 +128,12 @@ class Terminal:
         """The target site's name approves, as on every terminal; all else is a command."""
         if not line.strip():
             return None
-        if line.strip() == plan.target and "approve" in admitted(plan, state):
-            return what_next.approve(self._by, plan, self._accepted(plan, state))
+        if line.split()[0] == plan.target and "approve" in admitted(plan, state):
+            asked = question(plan, state, self._max_loss)
+            if asked.answered_by(line):
+                return what_next.approve(self._by, plan, asked.accepted)
+            say(f"  That is not {asked.answer}: type it to approve")
+            return None
         try:
             return spoken(line, plan.group, self._by)
         except NotUnderstood as error:
@@ -119,22 +143,19 @@ class Terminal:
     def answered(self, command: Command, refused: str | None) -> None:
         """What became of it stands on the screen."""
         say(f"  {command.command} refused: {refused}" if refused else f"  {command.command} taken from {command.by}")
-        if refused and isinstance(command, Approve) and not self._asked:
+        if refused and isinstance(command, Approve) and not self._was_asked:
             self.not_approved = refused
 
     def _nobody_approves(self, plan: Plan) -> Abort:
         self.not_approved = f"nobody can type here any more; --approve {plan.hash} approves beforehand"
         return Abort(by=self._by, reason=self.not_approved)
 
-    def _accepted(self, plan: Plan, state: ExecutionState) -> float | None:
-        return self._max_loss if self._max_loss is not None else loss_to_accept(plan, state)
-
 
 def broken_glass(
     actor: Actor, order: Order, approve: str | None = None, max_loss: float | None = None, output: Output = "text"
 ) -> ExitCode:
     """The execution driven to its end in this process. `approve`: the plan's hash, where no person is to be asked."""
-    found = opened(actor, order, lambda plan: None if approve else _someone_types(plan))
+    found = opened(actor, order, partial(asked, actor.journal), lambda plan: None if approve else _someone_types(plan))
     if found.resumed:
         _resumed(found.kept, approve)
     else:

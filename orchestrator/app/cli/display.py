@@ -155,7 +155,7 @@ def news(seen: Seen, *, asked: bool = True) -> Iterator[tuple[str, str]]:
     for level, text in findings(plan, state):
         yield text.partition(":")[0] + level, f"{'✘' if level == 'blocks' else '!'} {text}"
     now = phase(plan, state)
-    if now in ("WAITING", "PAUSED", "UNDOING") or (now == "AWAITING_APPROVAL" and asked):
+    if now in ("WAITING", "PAUSED", "UNDOING") or (now == "AWAITING_APPROVAL" and asked and "approve" in snapshot.may):
         why = f": {state.waiting.why}" if state.waiting else ""
         yield f"{now}{why}", f"{now}{why}"
         yield from (
@@ -236,6 +236,6 @@ def _commands(snapshot: Snapshot, *, asked: bool) -> list[RenderableType]:
 
 
 def _took(record: StepRecord) -> str:
-    if record.ended_at and record.started_at:
-        return f"{record.ended_at - record.started_at:.1f}s"
+    if record.took is not None:
+        return f"{record.took:.1f}s"
     return f"{max(0, time.time() - record.started_at):.0f}s" if record.started_at else ""

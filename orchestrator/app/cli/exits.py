@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
-from orchestrator.domain.errors import NotFoundLocally, RunbookInvalid, TideoverError
+from orchestrator.domain.errors import InDoubt, NotFoundLocally, RunbookInvalid, TideoverError
 
 if TYPE_CHECKING:  # `lint` has exit codes and no executions: their models cost it a tenth of a second
     from orchestrator.domain.plan import Plan
@@ -26,6 +26,7 @@ class ExitCode(IntEnum):
     OBJECTIVE_MISSED = 8
     ABORTED = 9
     DETACHED = 10
+    IN_DOUBT = 11
 
 
 MEANING = {
@@ -40,6 +41,7 @@ MEANING = {
     ExitCode.OBJECTIVE_MISSED: "recovered, but an objective was missed",
     ExitCode.ABORTED: "aborted in a safe state",
     ExitCode.DETACHED: "detached: the execution goes on",
+    ExitCode.IN_DOUBT: "a command was sent and not answered: it may yet be taken",
 }
 
 OF_END = {
@@ -54,6 +56,7 @@ OF_END = {
 OF_ERROR: dict[type[TideoverError], ExitCode] = {
     RunbookInvalid: ExitCode.FINDINGS,
     NotFoundLocally: ExitCode.USAGE,
+    InDoubt: ExitCode.IN_DOUBT,
     TideoverError: ExitCode.NOT_READY,
 }
 

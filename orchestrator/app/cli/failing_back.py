@@ -19,10 +19,15 @@ from orchestrator.app.cli.running import started
 from orchestrator.app.cli.session import detachable, me
 from orchestrator.app.cli.terminal import Output, can_ask, say
 from orchestrator.app.executions import Executions
+from orchestrator.app.library import RunbookLibrary
+from orchestrator.app.registry import catalog
+from orchestrator.app.settings import Settings
 from orchestrator.app.situation import Situation, look
 from orchestrator.app.worker import Composition
 from orchestrator.domain.ledger import Execution, GroupRecord
-from orchestrator.domain.plan import PlanMode
+from orchestrator.domain.plan import NO_JOURNAL, PlanMode
+from orchestrator.runtime.adapters import Adapters
+from orchestrator.runtime.credentials import ProfileCredentials
 from orchestrator.runtime.group import Group
 from workflows.messages import FailoverRequest, SiteRequest
 
@@ -57,7 +62,11 @@ def failback(
         How to print each end.
     """
     settings, broken = flags.settings(), glass.is_broken()
-    composition = glass.composition(settings, runbook) if broken else Composition.of(settings)
+    composition = (
+        glass.composition(settings, runbook, lambda: _way_back(settings, runbook))
+        if broken
+        else Composition.of(settings)
+    )
     way = _Way(composition, runbook, reason, by or me(), tuple(approve or ()), glass)
     moves = way.moves(reprotect_only, broken)
     if broken:
@@ -138,6 +147,13 @@ class _Way:
 def _begun(record: GroupRecord) -> Execution | None:
     """What a break-glass process has begun and not ended."""
     return record.execution if record.execution and is_break_glass(record.execution.id) else None
+
+
+def _way_back(settings: Settings, runbook: str) -> str:
+    """The site to go back to, by what the servers say, where there is no journal. Raises Stopped."""
+    found = RunbookLibrary(settings.runbooks, catalog()).runbook(runbook)
+    adapters = Adapters(catalog(), ProfileCredentials(settings.credentials))
+    return _old_primary(look(found, adapters, None, NO_JOURNAL))
 
 
 def _old_primary(now: Situation) -> str:

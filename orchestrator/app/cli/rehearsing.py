@@ -8,7 +8,7 @@ from cyclopts import Parameter, validators
 
 from orchestrator.app.cli.exits import ExitCode
 from orchestrator.app.cli.flags import NO_FLAGS, Flags
-from orchestrator.app.cli.review import valid_runbook
+from orchestrator.app.cli.review import valid_runbook, warned
 from orchestrator.app.cli.terminal import Output, data, say
 
 
@@ -41,10 +41,11 @@ def rehearse(
     from orchestrator.app.rehearsal_view import View
     from orchestrator.app.rehearsed import cores, rehearsed
 
-    found = valid_runbook(runbook, flags, undone="rehearsed")
+    text = valid_runbook(runbook, flags, undone="rehearsed")
+    found, told = text.valid(), warned(text, output)
     view = View(found.runbook, faults)
     for scenario in rehearsed(found, faults, jobs or cores(), say):
         view.add(scenario)
         say(str(scenario))
-    data({"json": view.json, "markdown": view.markdown, "text": view.text}[output]())
+    data("\n".join(({"json": view.json, "markdown": view.markdown, "text": view.text}[output](), *told)))
     return ExitCode.FINDINGS if view.broken else ExitCode.DONE

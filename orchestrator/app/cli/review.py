@@ -13,7 +13,7 @@ from orchestrator.app.cli.exits import ExitCode, Stopped, of_error
 from orchestrator.app.cli.flags import NO_FLAGS, Flags
 from orchestrator.app.cli.terminal import Output, data, out, say
 from orchestrator.app.registry import catalog
-from orchestrator.app.runbook_text import RunbookText, read
+from orchestrator.app.runbook_text import Located, RunbookText, read
 from orchestrator.domain.errors import JournalUnavailable, NotFoundLocally
 from orchestrator.domain.plan import NO_JOURNAL, Plan, PlanMode
 
@@ -44,8 +44,7 @@ def lint(files: Annotated[list[Path], Parameter(negative="")], /, *, output: Out
     if output == "json":
         data(json.dumps([_as_json(text) for text in texts], indent=2))
     for finding in (*findings, *warnings) if output != "json" else ():
-        place, _, told = str(finding).partition(f" {finding.finding.code} ")
-        data(f"- `{place.rstrip(':')}` **{finding.finding.code}** {told}" if output == "markdown" else str(finding))
+        data(_as_markdown(finding) if output == "markdown" else str(finding))
     count = _count(findings, "finding") + (f", {_count(warnings, 'warning')}" if warnings else "")
     if texts:
         say(f"{_count(texts, 'runbook')}: {count}")
@@ -80,11 +79,13 @@ def plan(
     """
     from orchestrator.app import plan_view
 
-    made = _planned(runbook, to, mode, flags)
+    text = valid_runbook(runbook, flags, undone="planned")
+    made = _planned(text.valid(), to, mode, flags)
+    told = warned(text, output)
     if output == "json":
         data(json.dumps({"hash": made.hash, **made.model_dump(mode="json")}, indent=2))
     elif output == "markdown":
-        data(plan_view.markdown(made))
+        data("\n".join((plan_view.markdown(made), *told)))
     elif output == "mermaid":
         data(plan_view.mermaid(made))
     else:
@@ -110,7 +111,10 @@ def checklist(
     """
     from orchestrator.app import checklist as checklists
 
-    data(checklists.markdown(_planned(runbook, to, mode, flags), catalog()))
+    text = valid_runbook(runbook, flags, undone="planned")
+    data(
+        "\n".join((checklists.markdown(_planned(text.valid(), to, mode, flags), catalog()), *warned(text, "markdown")))
+    )
     return ExitCode.DONE
 
 
@@ -120,6 +124,11 @@ def schema() -> ExitCode:
 
     data(runbook_schema.text(catalog()).rstrip("\n"))
     return ExitCode.DONE
+
+
+def _as_markdown(finding: Located) -> str:
+    place, _, told = str(finding).partition(f" {finding.finding.code} ")
+    return f"- `{place.rstrip(':')}` **{finding.finding.code}** {told}"
 
 
 def _as_json(text: RunbookText) -> dict[str, object]:
@@ -134,8 +143,18 @@ def _count(found: Sequence[object], name: str) -> str:
     return f"{len(found) or 'no'} {name}{'' if len(found) == 1 else 's'}"
 
 
-def valid_runbook(name: str, flags: Flags, undone: str) -> Runbook:
-    """The runbook in the file of this name, else the library's. Its findings are printed as `lint` does.
+def warned(text: RunbookText, output: str) -> list[str]:
+    """The runbook's warnings as lines to add to what is printed as Markdown; else they are told on stderr."""
+    if output != "markdown":
+        for warning in text.warnings:
+            say(str(warning))
+    if output != "markdown" or not text.warnings:
+        return []
+    return ["", "**`tideover lint` warns:**", "", *map(_as_markdown, text.warnings)]
+
+
+def valid_runbook(name: str, flags: Flags, undone: str) -> RunbookText:
+    """The text of the runbook in the file of this name, else the library's. Its findings are printed as `lint` does.
 
     `undone`: what was not done where it has any.
     """
@@ -149,14 +168,13 @@ def valid_runbook(name: str, flags: Flags, undone: str) -> Runbook:
         for finding in text.findings:
             say(str(finding))
         raise Stopped(ExitCode.FINDINGS, f"{file} has findings: nothing was {undone}")
-    return text.runbook
+    return text
 
 
-def _planned(runbook: str, to: str | None, mode: PlanMode, flags: Flags) -> Plan:
+def _planned(found: Runbook, to: str | None, mode: PlanMode, flags: Flags) -> Plan:
     """The plan; where the journal is not there it is said that the hash is not the one that a worker would show."""
     from orchestrator.domain.derivation import derive
 
-    found = valid_runbook(runbook, flags, undone="planned")
     target = to or (found.direction[0] if mode in ("reprotect", "unfence") else found.direction[1])
     journal, trouble = _journal_id(flags)
     if trouble:

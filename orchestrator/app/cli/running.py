@@ -63,7 +63,7 @@ def run(
         raise Stopped(ExitCode.USAGE, "--break-glass runs in this process: there is nothing to detach from")
     if glass.is_broken():
         settings, order = flags.settings(), Order(runbook, to, mode, name, reason, glass.holder_is_gone)
-        return broken_glass(glass.composition(settings, runbook).actor, order, approve, max_loss, output)
+        return broken_glass(glass.actor(settings, order), order, approve, max_loss, output)
     request = FailoverRequest(
         runbook=runbook, to=to, mode=mode, reason=reason, by=name, holder_is_gone=glass.holder_is_gone
     )
@@ -103,7 +103,7 @@ def unfence(
     name = by or me()
     if glass.is_broken():
         settings, order = flags.settings(), Order(runbook, at, "unfence", name, reason, glass.holder_is_gone)
-        return broken_glass(glass.composition(settings, runbook).actor, order, approve, output=output)
+        return broken_glass(glass.actor(settings, order), order, approve, output=output)
     request = SiteRequest(runbook=runbook, at=at, reason=reason, by=name, holder_is_gone=glass.holder_is_gone)
     return _start("Unfence", request, flags.settings(), _approver(approve, name, None), output)
 

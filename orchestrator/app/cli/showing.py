@@ -241,7 +241,7 @@ async def _kept(world: DemoWorld, server: EmbeddedServer, settings: Settings) ->
         ("Task Queue", TASK_QUEUE),
         ("Workflow Type", "Failover"),
         ("Input (JSON)", json.dumps(request)),
-        ("or in a shell", f". {file}; tideover status {GROUP}"),
+        ("or in a shell", f". {shlex.quote(str(file))}; tideover status {GROUP}"),
     ):
         console.print(f"  [dim]{name:14}[/] {escape(value)}", soft_wrap=True)
     console.print("\n  Everything runs until you press Ctrl-C.")

@@ -5,30 +5,34 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from datetime import timedelta
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from temporalio.service import RPCError
 
-from orchestrator.app.break_glass.kept import driver_of, is_break_glass, is_driven
+from orchestrator.app.break_glass.kept import is_break_glass
+from orchestrator.app.break_glass.opening import again
 from orchestrator.app.cli import what_next
 from orchestrator.app.cli.exits import ExitCode
 from orchestrator.app.cli.flags import NO_FLAGS, Flags
 from orchestrator.app.cli.terminal import Output, data, out, say
-from orchestrator.app.connection import connect
+from orchestrator.app.connection import connect, unavailable
 from orchestrator.app.executions import Executions
+from orchestrator.app.holders import PATIENCE, Holders, Known, without_temporal
 from orchestrator.app.journals import open_journal
 from orchestrator.app.library import RunbookLibrary
 from orchestrator.app.registry import catalog
 from orchestrator.app.settings import Settings
 from orchestrator.app.situation import Situation, look
-from orchestrator.domain.catalog import DnsPlace
+from orchestrator.domain.catalog import Catalog, DnsPlace
 from orchestrator.domain.component_types import TYPES
 from orchestrator.domain.durations import show
 from orchestrator.domain.errors import JournalUnavailable, NotFoundLocally, TideoverError
 from orchestrator.domain.holder import Alive
-from orchestrator.domain.ledger import GroupRecord, Request
+from orchestrator.domain.ledger import Execution, GroupRecord, Request
 from orchestrator.domain.plan import NO_JOURNAL, start_command
 from orchestrator.domain.runbook import Runbook
 from orchestrator.domain.settling import beyond_a_word
@@ -39,9 +43,6 @@ from orchestrator.runtime.credentials import ProfileCredentials
 from orchestrator.runtime.group import Group
 from workflows.messages import Snapshot
 
-TEMPORAL_PATIENCE = 3.0
-"""Seconds for Temporal to answer: without it the rest is told all the same."""
-
 MEANS = {
     "planned": "move to {to}, losing nothing",
     "forced": "fence the other site and promote {to}",
@@ -49,15 +50,18 @@ MEANS = {
     "unfence": "give {to} back what was taken from it; nothing has replaced it",
 }
 
+WORD = ' --holder-is-gone "..."'
+
 
 @dataclass(frozen=True)
 class Running:
-    """What Temporal knows. `trouble`: why it could not tell. `elsewhere`: what is known of a break-glass process."""
+    """What Temporal knows. `link`: the page of what runs; empty where nothing does. `trouble`: why more could not be
+    told. `holder`: what is known of who holds the group; None where nobody does."""
 
     seen: Snapshot | None = None
     link: str = ""
     trouble: str = ""
-    elsewhere: str = ""
+    holder: Known | None = None
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,7 @@ def status(runbook: str | None = None, /, *, output: Output = "text", flags: Fla
     names = [runbook] if runbook else library.names()
     if not names:
         raise NotFoundLocally(f"there is no runbook in {', '.join(map(str, settings.runbooks))}: see `tideover init`")
-    pictures = [_picture(library.runbook(name), settings) for name in names]
+    pictures = [picture(library.runbook(name), settings, library.catalog) for name in names]
     if output == "json":
         data(json.dumps([_as_json(found, running) for found, running in pictures], indent=2))
     else:
@@ -95,43 +99,45 @@ def status(runbook: str | None = None, /, *, output: Output = "text", flags: Fla
     return ExitCode.HUMAN_NEEDED if split else ExitCode.DONE
 
 
-def _picture(runbook: Runbook, settings: Settings) -> tuple[Situation, Running]:
+def picture(runbook: Runbook, settings: Settings, catalog: Catalog) -> tuple[Situation, Running]:
+    """How things stand with one group, and what runs of it."""
     try:
         journal = open_journal(settings)
         record, journal_id = Group(journal, runbook.runbook).record(), journal.id
-        elsewhere = _broken_glass(journal, record)
+        held = record.execution
+        holder = (held, journal, without_temporal(journal, held)) if held else None
     except JournalUnavailable as error:
         say(str(error))
-        record, journal_id, elsewhere = None, NO_JOURNAL, ""
-    adapters = Adapters(catalog(), ProfileCredentials(settings.credentials))
-    running = asyncio.run(_running(runbook.runbook, settings.ui))
-    return look(runbook, adapters, record, journal_id), replace(running, elsewhere=elsewhere)
+        record, journal_id, holder = None, NO_JOURNAL, None
+    running = asyncio.run(_running(runbook.runbook, settings.ui, holder))
+    adapters = Adapters(catalog, ProfileCredentials(settings.credentials))
+    return look(runbook, adapters, record, journal_id), running
 
 
-def _broken_glass(journal: Journal, record: GroupRecord) -> str:
-    """What is known of the break-glass process that holds the group; empty where none does."""
-    if record.execution is None or not is_break_glass(record.execution.id):
-        return ""
-    lives = is_driven(journal, record.execution.id)
-    left = "" if lives is Alive.YES else ": `tideover doctor` says what is left to do"
-    return f", {driver_of(journal, record.execution.id)}: {lives.value}{left}"
-
-
-async def _running(group: str, ui: str) -> Running:
+async def _running(group: str, ui: str, holder: tuple[Execution, Journal, Known] | None) -> Running:
+    """`holder`: who holds the group, in which journal, and what is known of it without Temporal."""
+    held, journal, known = holder or (None, None, None)
+    link = ""
     try:
-        async with asyncio.timeout(TEMPORAL_PATIENCE):
+        async with asyncio.timeout(PATIENCE):
             executions = Executions(await connect(), ui)
-            handle = await executions.find(group)
+            if held and journal:
+                known = await Holders(lambda: executions.client, journal).known(held)
+            try:
+                handle = await executions.find(group)
+            except NotFoundLocally:
+                return Running(holder=known)
             if not await executions.is_running(handle):
-                return Running()
-            seen = await executions.look(handle)
-            return Running(seen.snapshot, executions.link(handle), seen.trouble)
-    except NotFoundLocally:
-        return Running()
+                return Running(holder=known)
+            link = executions.link(handle)
+            seen = await executions.look(handle, timedelta(seconds=PATIENCE / 2))
+            return Running(seen.snapshot, link, seen.trouble, known)
     except TimeoutError:
-        return Running(trouble=f"Temporal did not answer within {TEMPORAL_PATIENCE:g}s")
+        return Running(None, link, f"Temporal did not answer within {PATIENCE:g}s", known)
+    except RPCError as error:
+        return Running(trouble=str(unavailable(error)), holder=known)
     except TideoverError as error:
-        return Running(trouble=str(error))
+        return Running(trouble=str(error), holder=known)
 
 
 def lines(found: Situation, running: Running) -> Iterator[Line]:
@@ -152,14 +158,33 @@ def commands(found: Situation, running: Running) -> list[tuple[str, str]]:
     group = found.runbook.runbook
     if running.seen:
         return [(f"tideover follow {group}", "watch it"), *what_next.commands(running.seen)]
+    if running.link:
+        return [("tideover worker", "go on with what runs"), (f"tideover follow {group}", "watch it")]
+    if found.record is None or (running.holder and running.holder.alive is Alive.YES):
+        return [("tideover doctor", "see what stands in the way")]
     allowed = [move for move in found.moves if not move.blocked]
     planned = {move.to for move in allowed if move.mode == "planned"}
-    told = []
+    told = list(_going_on(found.record, running))
+    begun = bool(told and running.trouble)
     for move in allowed:
-        if move.mode == "forced" and move.to in planned:
-            continue
-        told.append((start_command(group, move.mode, move.to), MEANS[move.mode].format(to=move.to)))
+        if (move.mode == "forced" and move.to in planned) or (move.mode == "reprotect" and begun):
+            continue  # a failback without Temporal goes on with what was begun, and with nothing else
+        command = f"{start_command(group, move.mode, move.to)}{_besides(running)}"
+        told.append((command, MEANS[move.mode].format(to=move.to)))
     return told
+
+
+def _going_on(record: GroupRecord, running: Running) -> Iterator[tuple[str, str]]:
+    """The command that goes on with what a break-glass process has left."""
+    if record.execution and running.holder and is_break_glass(record.execution.id):
+        word = WORD if running.holder.alive is Alive.CANNOT_TELL else ""
+        yield f"{again(record.group, record.execution)}{word}", "go on with what was begun"
+
+
+def _besides(running: Running) -> str:
+    """What a start must say besides: that it does without Temporal, that the holder is gone where none can tell."""
+    word = running.holder and (running.trouble or running.holder.alive is Alive.CANNOT_TELL)
+    return f"{' --break-glass' if running.trouble else ''}{WORD if word else ''}"
 
 
 def _servers(found: Situation, name: str) -> Iterator[Line]:
@@ -218,10 +243,9 @@ def _ledger(found: Situation, running: Running) -> Iterator[Line]:
             yield Line("warn", "fenced", f"{resource} at {site}, until it is rebuilt or unfenced")
         for doubt in record.doubts:
             yield Line("bad", "in doubt", f"{doubt.want} was requested by {doubt.attempt} and {_coming(found, doubt)}")
-        held = f"held by {record.execution}" if record.execution else "held by nobody"
-        gone = record.execution is not None and running.seen is None and not running.trouble
-        gone = gone and not running.elsewhere
-        left = ", which runs no more: `tideover doctor` says what is left to do" if gone else running.elsewhere
+        held = f"held by {record.execution or 'nobody'}"
+        known, gone = running.holder, running.holder is not None and running.holder.alive is not Alive.YES
+        left = f"{known.told if known else ''}{': `tideover doctor` says what is left to do' if gone else ''}"
         yield Line("warn" if gone else "plain", "ledger", f"epoch {record.epoch}, {held}{left}")
     if running.trouble:
         yield Line("warn", "Temporal", running.trouble)
@@ -287,7 +311,7 @@ def _as_json(found: Situation, running: Running) -> dict[str, object]:
         "readings": {name: reading.model_dump(mode="json") for name, reading in found.readings.items()},
         "errors": {name: error.model_dump(mode="json") for name, error in found.errors.items()},
         "ledger": found.record.model_dump(mode="json") if found.record else None,
-        "temporal": {"running": running.seen is not None, "link": running.link, "trouble": running.trouble},
+        "temporal": {"running": bool(running.link), "link": running.link, "trouble": running.trouble},
         "moves": [{"mode": m.mode, "to": m.to, "blocked": list(m.blocked)} for m in found.moves],
         "commands": [command for command, _ in commands(found, running)],
     }

@@ -173,10 +173,12 @@ def _say(runbook: str, command: OperatorInput, flags: Flags, refused: ExitCode =
 def _ask(runbook: str, by: str, max_loss: float | None, flags: Flags) -> ExitCode:
     async def work(executions: Executions) -> ExitCode:
         handle = await executions.find(runbook)
-        seen = (await executions.look(handle)).snapshot
-        if seen is None or "approve" not in seen.may:
+        seen = await executions.look(handle)
+        if seen.snapshot is None:
+            raise Stopped(ExitCode.NOT_READY, f"whether anything waits for an approval is not known: {seen.trouble}")
+        if "approve" not in seen.snapshot.may:
             raise Stopped(ExitCode.NOT_APPROVED, "nothing waits for an approval")
-        await Asking(by=by, max_loss=max_loss).answer(executions, handle, seen)
+        await Asking(by=by, max_loss=max_loss).answer(executions, handle, seen.snapshot)
         return ExitCode.DONE
 
     if not can_ask():

@@ -100,6 +100,8 @@ def _checked(plan: Plan, state: ExecutionState, event: Checked) -> ExecutionStat
 
 def _looked(plan: Plan, state: ExecutionState, event: Looked) -> ExecutionState:
     step, record = plan.step(event.step), state.steps[event.step]
+    if event.superseded:
+        return superseded(plan, state, event.why)
     if step.kind == "recheck":
         return _rechecked(plan, state, event)
     if event.reading is None:

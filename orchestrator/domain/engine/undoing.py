@@ -53,15 +53,14 @@ def inherited(plan: Plan, state: ExecutionState) -> tuple[str, ...]:
 
 
 def by_hand(plan: Plan, state: ExecutionState) -> dict[str, str]:
-    """Resource to site: what people have switched off and vouched for (FH), and nothing has given back since."""
-    given_back = {resource for resource, record in state.undone.items() if record.status is Status.DONE}
+    """Resource to site: what people have switched off and vouched for (FH). No undo gives it back."""
     lifted = {(s.component, s.site) for s in plan.of_kind("release") if state.steps[s.id].status is Status.DONE}
     off = {}
     for step in plan.of_kind(*CUTS):
         evidence = state.steps[step.id].evidence
         if evidence and evidence.attested_by and step.site and (step.component, step.site) not in lifted:
             off[evidence.resource] = step.site
-    return {resource: site for resource, site in off.items() if resource not in given_back}
+    return off
 
 
 def _found_as_before(state: ExecutionState, resource: str) -> bool:
@@ -80,32 +79,46 @@ def _took_down(plan: Plan, state: ExecutionState, request: Request) -> bool:
 
 
 def _was_down(state: ExecutionState, resource: str, step: Step) -> bool:
-    """True for a server that a fence took along and that was surely down before: read so, or its machine was off."""
-    if resource not in step.touches:
+    """True for a server that a fence took along, that nothing else was asked of, and that was surely down before: read
+    so, or its machine was off."""
+    if resource not in step.touches or any(request.want.resource == resource for request in state.record.issued):
         return False
     machine_was_off = any(before_of(state, want.resource, "power") == OFF for want in step.wants)
     return resource in state.found or machine_was_off
 
 
 def _touched(plan: Plan, state: ExecutionState) -> dict[tuple[str, str], str]:
-    """(resource, kind of state) to the step: all that this execution changed, or maybe; the last touched first."""
+    """(resource, kind of state) to the step: all that this execution changed, or maybe, but for what people have cut
+    off by hand; the last touched first."""
     found: dict[tuple[str, str], str] = {}
+    vouched = [name for name, record in state.steps.items() if record.evidence and record.evidence.attested_by]
     for request in reversed(state.record.issued):
         if request.attempt.undo or request.attempt.epoch != state.record.epoch:
             continue
         step = plan.step(request.attempt.step)
+        if step.id in vouched:
+            continue
         for touched in ((request.want.resource, request.want.desired.kind), *((r, "role") for r in step.touches)):
             found.setdefault(touched, step.id)
     return found
 
 
 def before_of(state: ExecutionState, resource: str, kind: str) -> State | None:
-    """What the resource was before it was first touched: the ledger's word, else the check's reading."""
-    remembered = state.record.before.get(resource)
+    """What the resource was before it was first touched: the ledger's word, else the check's reading. Of a machine's
+    power the ledger's word of another of its doors counts as well: what an unfinished execution has switched there, the
+    check has read here."""
+    remembered = state.record.before.get(resource) or _at_another_door(state, resource)
     if remembered is not None and remembered.kind == kind:
         return remembered
     reading = state.found.get(resource)
     return reading.state(kind) if reading else None
+
+
+def _at_another_door(state: ExecutionState, resource: str) -> State | None:
+    machine, _, door = resource.partition(":")
+    earlier = (request.want.resource for request in state.record.issued if request.attempt.epoch != state.record.epoch)
+    doors = (other for other in earlier if door and other.partition(":")[0] == machine and ":" in other)
+    return next((state.record.before[other] for other in doors if other in state.record.before), None)
 
 
 def next_undo(state: ExecutionState) -> Undo | None:

@@ -13,7 +13,7 @@ from orchestrator.domain.engine.driving import announced, once
 from orchestrator.domain.engine.undoing import by_hand
 from orchestrator.domain.ensure import Goal, Look, Progress
 from orchestrator.domain.ledger import Execution, GroupRecord
-from orchestrator.domain.plan import Plan
+from orchestrator.domain.plan import CUTS, Plan
 from orchestrator.domain.rehearsal.memory import Memory
 from orchestrator.domain.rehearsal.model import START, World, place_of, rebased
 from orchestrator.domain.rehearsal.values import Broken, Counted, Flight, Heard, Mission, Past, Rehearsal, Try
@@ -101,13 +101,15 @@ def folded(now: Rehearsal, event: Event) -> Rehearsal:
     journal = now.journal
     if state.finish and not now.state.finish:
         journal = now.memory.of(_closed, now.mission, journal, state)
-    if any(getattr(state, said) != getattr(now.state, said) for said in _SAID):
-        now = now._replace(happened=(*now.happened, Counted(event, now.state, state)))
+    if now.memory.of(_counts, now.mission, now.state) is not now.memory.of(_counts, now.mission, state):
+        now = now._replace(happened=(*now.happened, Counted(now.plan, event, now.state, state)))
     return now._replace(state=state, journal=journal, heard=Heard(event, now.heard))
 
 
-_SAID = ("approvals", "attestations", "aborted", "finish")
-"""What counts only as people have said it, or as nobody has in time."""
+def _counts(mission: Mission, state: ExecutionState) -> tuple[object, ...]:
+    """What counts only as people have said it, as nobody has in time, or as it was read."""
+    proofs = tuple(state.steps[step.id].evidence for step in mission.plan.of_kind(*CUTS))
+    return state.approvals, state.attestations, state.aborted, state.finish, proofs
 
 
 def _fold(mission: Mission, state: ExecutionState, event: Event) -> ExecutionState:

@@ -8,13 +8,14 @@ from unicodedata import normalize
 
 from orchestrator.domain.commands import Command
 from orchestrator.domain.ledger import GroupRecord
-from orchestrator.domain.plan import SAFETY, Want
+from orchestrator.domain.outcome import Done
+from orchestrator.domain.plan import CUTS, SAFETY, Want
 from orchestrator.domain.rehearsal import endings
 from orchestrator.domain.rehearsal.attempts import may_come, own, promotions_to_come, sent_to_come
 from orchestrator.domain.rehearsal.faults import OTHER
 from orchestrator.domain.rehearsal.model import World
 from orchestrator.domain.rehearsal.values import Broken, Counted, Mission, Overwritten, Promotion, Rehearsal, Try
-from orchestrator.domain.state import ExecutionState, Human, Status, TimerFired
+from orchestrator.domain.state import Ended, ExecutionState, Human, Status, TimerFired
 from orchestrator.domain.world import ON, PRIMARY, Evidence, Holder, Power, Records, Strength
 
 
@@ -85,6 +86,27 @@ def _counted(counted: Counted) -> None:
         raise Broken(f"I7: this counts {len(new)} times: {new[0]}")
     if wrong := [command for command in new if command != said]:
         raise Broken(f"I7: this counts as said, and nobody said it: {wrong[0]}")
+    for cut in counted.plan.of_kind(*CUTS):
+        _read_or_vouched(counted, cut.id)
+
+
+def _read_or_vouched(counted: Counted, step: str) -> None:
+    """I2: a cut is proven by what its own attempts have read, or by two people's word for this very one."""
+    earlier, evidence, event = counted.before.steps[step].evidence, counted.after.steps[step].evidence, counted.event
+    if evidence is None or evidence == earlier:
+        return
+    vouched = {_spelt(attest.by) for attest in counted.after.attestations.get(step, ())}
+    if evidence.attested_by:
+        witnesses = set(map(_spelt, evidence.attested_by))
+        if len(witnesses) < 2 or not witnesses <= vouched:
+            raise Broken(f"I2: {step} counts as vouched for by {sorted(witnesses)}, and {sorted(vouched)} said so")
+        return
+    read = [(each.resource, each.reading) for each in (earlier, *(earlier.beside if earlier else ())) if each]
+    if isinstance(event, Ended) and isinstance(event.outcome, Done) and event.attempt.step == step:
+        read.append((event.outcome.evidence.resource, event.outcome.evidence.reading))
+    for each in (evidence, *evidence.beside):
+        if (each.resource, each.reading) not in read:
+            raise Broken(f"I2: {step} counts as proven by {each.resource}, which nobody has read for it")
 
 
 def _promotion(now: Rehearsal, promotion: Promotion) -> None:
@@ -130,14 +152,19 @@ def _request(now: Rehearsal, sent: Try) -> None:
         down = sent.mission.demands.leads_to[want.component] - _up(now, now.plan.target) - excused
         if down:
             raise Broken(f"I10: {want} is sent while nobody serves at {now.plan.target} as {sorted(down)}")
-    if want.activates and now.plan.mode == "reprotect" and own(now, sent):
-        _isolated(now, want)
+    if now.plan.mode == "reprotect" and own(now, sent):
+        _rebuilt(now, want)
 
 
 def _in_order(now: Rehearsal, sent: Try) -> None:
-    """I10: what serves comes up after all that it needs, and is stopped before; but for what a human has skipped."""
+    """I10: what serves comes up after all that it needs, and is stopped before; but for what a human has skipped.
+
+    Once it undoes, or has ended, nothing of this is sent any more: what lands then was sent before.
+    """
     want, plan, needs = sent.order.want, sent.mission.plan, sent.mission.demands.needs
     if not (own(now, sent) and plan.moves and want.site) or want.site in now.past.disturbed:
+        return
+    if now.state.undoing or now.state.finish:
         return
     up = _up(now, want.site)
     if want.activates and want.site == plan.target:
@@ -168,10 +195,12 @@ def _acts(world: World, component: str, site: str) -> bool:
     return world.power[component, site] == "on"
 
 
-def _isolated(now: Rehearsal, want: Want) -> None:
-    """I9: what was replaced comes back only when it is proven that it cannot accept writes."""
+def _rebuilt(now: Rehearsal, want: Want) -> None:
+    """I3: what is rebuilt is not what serves. I9: it comes back only when it is proven that it cannot accept writes."""
+    if now.past.lawful.get(want.component) == want.site:
+        raise Broken(f"I3: {want} is sent, and that is where {want.component} serves")
     for step in now.plan.of_kind("isolate"):
-        if step.component != want.component:
+        if step.component != want.component or not want.activates:
             continue
         record = now.state.steps[step.id]
         if record.status is not Status.DONE or not record.evidence:
@@ -186,6 +215,11 @@ def _given_back(now: Rehearsal, sent: Try) -> None:
     A machine may be powered on where what starts on it is a standby: that makes no writer.
     """
     want = sent.order.want
+    for step in now.plan.of_kind(*CUTS):
+        evidence = now.state.steps[step.id].evidence
+        vouched = evidence and evidence.attested_by and (step.component, step.site) == (want.component, want.site)
+        if vouched and sent.order.attempt.undo:
+            raise Broken(f"I9: {want} is sent, but people have cut it off, and give it back themselves")
     server = now.world.servers.get((want.component, want.site or ""))
     if want.desired == ON and server and server.signal:
         return

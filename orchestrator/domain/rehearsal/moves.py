@@ -288,11 +288,13 @@ def _terminated(now: Rehearsal) -> Iterator[Move]:
 
 
 def _next(now: Rehearsal, cost: int, words: tuple[object, ...]) -> Iterator[Move]:
-    """The next execution begins at once, or when nothing that is in doubt can come any more."""
+    """The next execution begins at once or, where something is in doubt, when a request of one of the plan's types can
+    come no more: what is in doubt may be of another."""
+    bounds = {spec.late_effect for spec in now.plan.resources.values() if spec.late_effect is not None}
     for mission in now.mission.then:
         yield Move(cost, (*words, "- next:", mission), following, (mission,))
-        if now.journal.doubts:
-            yield Move(cost, (*words, "- much later:", mission), _following_later, (mission,))
+        for bound in sorted(bounds) if now.journal.doubts else ():
+            yield Move(cost, (*words, f"- after {bound + 1:g} s:", mission), _following_later, (mission, bound + 1.0))
 
 
 def _settled(now: Rehearsal) -> Iterator[Move]:
@@ -310,8 +312,8 @@ def _journal(now: Rehearsal, journal: GroupRecord) -> Rehearsal:
     return now._replace(journal=journal)
 
 
-def _following_later(now: Rehearsal, mission: Mission) -> Rehearsal:
-    now = now._replace(world=now.memory.of(_much_later, now.mission, now.world))
+def _following_later(now: Rehearsal, mission: Mission, seconds: float) -> Rehearsal:
+    now = now._replace(world=now.memory.of(passed, now.world, seconds))
     return following(now._replace(strays=tuple(stray for stray in now.strays if may_come(now, stray))), mission)
 
 
@@ -329,10 +331,6 @@ def _fired(now: Rehearsal, name: str) -> Rehearsal:
     now = now._replace(world=world, timers=timers)
     now = now._replace(strays=tuple(stray for stray in now.strays if may_come(now, stray)))
     return told(now, _timer, name, world.clock)
-
-
-def _much_later(mission: Mission, world: World) -> World:
-    return passed(world, max((spec.late_effect or 0.0 for spec in mission.plan.resources.values()), default=0.0) + 1.0)
 
 
 def _later(world: World, at: float) -> World:

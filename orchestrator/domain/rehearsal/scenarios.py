@@ -22,6 +22,10 @@ ACCEPTED = "60s"
 LEAVES_OUT = (
     "data other than databases that stream: files, queues, caches, sessions",
     "two things at the very same moment, and orders that no call could tell apart",
+    "two executions that check at the same time, and more than two moves in a row",
+    "steps that a human skips",
+    "a machine with several switches: all of its fence methods are one",
+    "an attempt that asks for several things, as a rebuild does: it is one request",
     "servers that the machine's boot starts by itself (checks and `tideover status` warn of them)",
     "somebody who powers a fenced machine on again by hand, or starts a server there",
     "fence devices, people or a store that lie; a device that takes what it has accepted out of order",
@@ -84,9 +88,12 @@ def scenarios(runbook: Runbook, catalog: Catalog) -> Iterator[Scenario]:
     if rest.servers:
         unknown = replace(forced, then=())
         yield _scenario(unknown, _UNKNOWN, _untold(rest, home, standby), home, succeeds=False)
+        moved = at_rest(home_again.plan, standby, home, forced.plan)
+        yield _scenario(replace(back, then=()), _REPLACED_CRASHED, crashed(moved, home), standby)
 
 
 _CUT_OFF = "cut off"
+_REPLACED_CRASHED = "alive, and what follows it crashed"
 _UNKNOWN = "cut off for minutes, its standbys just started"
 """What a promotion would lose nobody can tell then, and no human can accept it by name."""
 

@@ -112,8 +112,9 @@ class Overwritten(NamedTuple):
 
 
 class Counted(NamedTuple):
-    """By an event it came to count as said by people what did not before."""
+    """By an event it came to count as said by people, or as proven, what did not before."""
 
+    plan: Plan
     event: Event
     before: ExecutionState
     after: ExecutionState

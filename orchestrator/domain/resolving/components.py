@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from orchestrator.domain.catalog import DnsPlace, NoSettings, ResourceType
-from orchestrator.domain.resolving.resolution import CORE_KEYS, FENCED_KEYS, PLACE_KEYS, Resolution
+from orchestrator.domain.component_types import TYPES
+from orchestrator.domain.resolving.resolution import CORE_KEYS, FENCED_KEYS, PLACE_KEYS, Places, Resolution
 from orchestrator.domain.runbook import Component
 
 
@@ -49,8 +50,24 @@ def resolve_shared(out: Resolution, name: str) -> None:
         out.instances[name, site] = name
         if component.type == "dns" and not any(place.get(key) for key in DnsPlace.model_fields):
             out.find("MISSING", path, f"{name} has no answer for the site {site!r}: give a, aaaa or cname under `at:`")
+    _judge_hosts(out, name, kind.host, places)
     spec = out.spec(name, kind, name, None, places)
     out.add(spec.model_copy(update={"settings": component.own, "credentials": component.credentials}))
+
+
+def _judge_hosts(out: Resolution, name: str, key: str | None, places: Places) -> None:
+    """What moves from host to host has one at each site. Where it stands beside a database, that one is judged."""
+    if key is None:
+        return
+    component = out.runbook.components[name]
+    kinds = [TYPES.get(out.runbook.components[needed].type) for needed in component.needs]
+    told = any(key in component.at.get(site, {}) for site in places)
+    hosts = {str(place.get(key) or "").rpartition("@")[2] for place in places.values()}
+    if len(hosts) > 1 or (not told and any(kind and kind.writers == "one" for kind in kinds)):
+        return
+    host = hosts.pop() or "this machine, where the worker runs"
+    message = f"{name} would be held by one host at both sites, {host}: name each site's own by `{key}:` under `at:`"
+    out.find("SAME-MACHINE", ("components", name), message)
 
 
 def _kind(out: Resolution, name: str, site: str) -> ResourceType | None:

@@ -17,6 +17,7 @@ from orchestrator.domain.base import Frozen
 from orchestrator.domain.catalog import Aspect, FaultDomain, FaultDomains, Settings, Site, Weakness
 from orchestrator.domain.findings import check_model, unknown
 from orchestrator.domain.resolving.resolution import Path, Resolution
+from orchestrator.domain.spelling import canonical
 from orchestrator.domain.world import share_no_controller
 
 ASPECTS: tuple[Aspect, ...] = get_args(Aspect)
@@ -27,7 +28,8 @@ class MethodKeys(Frozen):
 
     site: str | None = Field(
         default=None,
-        description="The site where the fencing device stands, or from which it is reached: not the one it fences.",
+        description="The site where the fencing device stands, or from which it is reached: not the one it fences, nor"
+        " one that carries the same names under `fault_domain`.",
     )
     fault_domain: FaultDomains = Field(
         default=FaultDomain(),
@@ -61,9 +63,24 @@ class Method:
         return self.id.partition(":")[2]
 
     @property
-    def controller(self) -> str:
-        """What carries it out, as declared or as its provider's keys tell; empty where neither does."""
-        return self.keys.fault_domain.controller or self.place.controller or ""
+    def controllers(self) -> dict[str, str]:
+        """What carries it out, as declared, as its provider's keys tell and where it is reached: canonical to as
+        written."""
+        named = (self.keys.fault_domain.controller, self.place.controller, *self.place.addresses)
+        return {canonical(name): name for name in named if name and canonical(name)}
+
+
+def controllers(methods: list[Method]) -> dict[str, str]:
+    """The one name of what carries each method out, by the method's ID; empty where none is known. Methods of one
+    machine that have any name of it in common, be it through a third one, have the same."""
+    known: dict[str, str] = {}
+    for method in methods:
+        names = method.controllers
+        met = {name: known[name] for name in names if name in known}
+        one = next((names[name] for name in (*met, *names)), "")
+        known = {name: one if called in met.values() else called for name, called in known.items()}
+        known |= dict.fromkeys(names, one)
+    return {method.id: next((known[name] for name in method.controllers), "") for method in methods}
 
 
 def judge_paths(out: Resolution, name: str, site: str, methods: list[Method]) -> list[Method]:
@@ -81,14 +98,20 @@ def judge_paths(out: Resolution, name: str, site: str, methods: list[Method]) ->
     found = [(method, list(_dependencies(out, site, carried, method))) for method in methods]
     weak = {method.id: weakness for method in methods if (weakness := _weakness(out, site, method))}
     independent = [method for method, reasons in found if not reasons and method.id not in weak]
+    lasting = [method for method in independent if method.place.latches]
     for method, reasons in found:
         for where, why in reasons:
             told = f"the fence of {name} at {site} through {method.name} {why}"
-            rest = f": tried all the same, but {independent[0].name} has to do it then" if independent else _WAY_OUT
+            other = next(iter(lasting or independent), None)
+            rest = f": tried all the same, but {other.name} has to do it then" if other else _WAY_OUT
             out.find("FENCE-PATH", where, f"{told}{rest}", "warning" if independent else "error")
-        if not reasons and not independent and method.id in weak:
-            told = f"the fence of {name} at {site} has no way that is independent: {weak[method.id].why}"
-            out.find("FENCE-PATH", method.path, f"{told}{_SECOND}", "warning")
+        if not reasons and method.id in weak and not _enough(out, name, lasting):
+            strong = out.runbook.components[name].fencing == "F3"
+            ways = "two ways that are independent, as F3 asks for" if strong else "way that is independent"
+            told = f"the fence of {name} at {site} has no {ways}: {weak[method.id].why}"
+            loose = ", ".join(other.name for other in independent if not other.place.latches)
+            told += f"; after {loose} the machine may come back by itself" if loose else ""
+            out.find("FENCE-PATH", method.path, f"{told}; {weak[method.id].way_out}", "warning")
         if method.place.unproven:
             told = (
                 f"nothing proves that {method.name} cuts off the machine of {name} at {site}: {method.place.unproven}"
@@ -104,46 +127,53 @@ def judge_strength(out: Resolution, name: str, site: str, methods: list[Method])
     """
     if not methods:
         return
-    if not any(method.place.latches for method in methods):
-        cut = ", ".join(method.name for method in methods)
-        why = (
-            f"{name} at {site} may come back by itself after {cut}, and then nothing can be promoted: add a method that"
-        )
-        out.find("FENCE-STRENGTH", methods[0].path, f"{why} keeps it off, or end what restores its power")
-    controllers = [method.controller for method in methods]
-    if out.runbook.components[name].fencing != "F3" or share_no_controller(controllers):
+    lasting = [method for method in methods if method.place.latches]
+    loose = ", ".join(method.name for method in methods if not method.place.latches)
+    if not lasting:
+        why = f"{name} at {site} may come back by itself after {loose}, and then nothing can be promoted"
+        way_out = "add a method that keeps it off, or end what restores its power"
+        out.find("FENCE-STRENGTH", methods[0].path, f"{why}: {way_out}")
         return
-    unknown = [method.name for method in methods if not method.controller]
-    if len(methods) < 2:
-        why = f"{methods[0].name} alone can confirm it when {site} is lost: name a second one that shares no controller"
+    if _enough(out, name, lasting):
+        return
+    controller = {method.name: out.specs[method.id].controller for method in lasting}
+    unknown = [method for method in controller if not controller[method]]
+    if len(lasting) < 2:
+        why = f"{lasting[0].name} alone can confirm it when {site} is lost: name a second one that shares no controller"
     elif unknown:
         why = (
             f"what controls {', '.join(unknown)} at {site} is not known: say so by `fault_domain: {{controller: ...}}`"
         )
     else:
-        why = f"{' and '.join(method.name for method in methods)} at {site} share the controller {controllers[0]!r}"
-    out.find("FENCE-STRENGTH", ("components", name, "fencing"), f"{name} asks for F3, but {why}")
+        why = f"{' and '.join(controller)} at {site} share the controller {controller[lasting[0].name]!r}"
+    told = f"{name} asks for F3, but {why}" + (f"; after {loose} it may come back by itself" if loose else "")
+    out.find("FENCE-STRENGTH", ("components", name, "fencing"), told)
 
 
 _WAY_OUT = ": when that is lost it confirms nothing; add a method that depends on nothing there"
-_SECOND = "; add a second method, such as a switched outlet, or say under `fault_domain:` what it has of its own"
+
+
+def _enough(out: Resolution, name: str, methods: list[Method]) -> bool:
+    """True where these are all that the fence of `name` needs."""
+    if out.runbook.components[name].fencing == "F3":
+        return share_no_controller(out.specs[method.id].controller for method in methods)
+    return bool(methods)
 
 
 def _dependencies(
     out: Resolution, site: str, carried: tuple[FaultDomain, ...], method: Method
 ) -> Iterator[tuple[Path, str]]:
     """Where it is written, and in what way the method depends on what it cuts off at `site`."""
-    sites = out.runbook.sites
-    if method.keys.site is not None and method.keys.site not in sites:
-        out.find("REFERENCE", (*method.path, "site"), unknown(method.keys.site, sites, "site"))
-    elif method.keys.site == site:
+    sites, stands = out.runbook.sites, method.keys.site
+    if stands == site:
         yield (*method.path, "site"), f"lives in {site} itself"
-    shared: dict[str, list[str]] = {}
-    for aspect in ASPECTS:
-        label = getattr(method.keys.fault_domain, aspect)
-        if label is not None and any(getattr(domain, aspect) == label for domain in carried):
-            shared.setdefault(label, []).append(aspect)
-    for label, aspects in shared.items():
+    elif stands in sites:
+        for label, aspects in _shared(sites[stands].fault_domain, carried).items():
+            told = f"stands in {stands}, which shares its {', '.join(aspects)} {label!r} with what it cuts off"
+            yield (*method.path, "site"), told
+    elif stands is not None:
+        out.find("REFERENCE", (*method.path, "site"), unknown(stands, sites, "site"))
+    for label, aspects in _shared(method.keys.fault_domain, carried).items():
         yield (
             (*method.path, "fault_domain", aspects[0]),
             f"shares its {', '.join(aspects)} {label!r} with what it cuts off",
@@ -154,10 +184,20 @@ def _dependencies(
             yield method.path, f"is reached at {address}, in the network {network} of {site} itself"
 
 
+def _shared(own: FaultDomain, carried: tuple[FaultDomain, ...]) -> dict[str, list[Aspect]]:
+    """Each label that is carried as well, with the keys under which it is."""
+    shared: dict[str, list[Aspect]] = {}
+    for aspect in ASPECTS:
+        label, others = getattr(own, aspect), [getattr(domain, aspect) for domain in carried]
+        if label and canonical(label) in map(canonical, filter(None, others)):
+            shared.setdefault(label, []).append(aspect)
+    return shared
+
+
 def _network_of(site: Site, address: str) -> str | None:
     """The site's network that the address is in; None where it is in none, or is a name."""
     try:
-        literal = ip_address(address)
+        literal = ip_address(canonical(address))
     except ValueError:
         return None
     return next((network for network in site.networks if literal in ip_network(network)), None)

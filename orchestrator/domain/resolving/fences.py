@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from orchestrator.domain.catalog import ResourceType
 from orchestrator.domain.findings import unknown
-from orchestrator.domain.resolving.fence_paths import Method, MethodKeys, judge_paths, judge_strength
+from orchestrator.domain.resolving.fence_paths import Method, MethodKeys, controllers, judge_paths, judge_strength
 from orchestrator.domain.resolving.resolution import Path, Resolution
 
 
@@ -29,12 +29,16 @@ def resolve_fences(out: Resolution, name: str) -> None:
             kind = _machine_type(out, provider)
             if kind is None:
                 known = [t.provider for t in out.catalog.types if t.serves == "machine"]
-                out.find("NO-FENCE", where, unknown(provider, known, "fence method"))
+                own = f"`machine:` is no way to fence at {site} ({provider}): give a `fence:` list there instead"
+                out.find("NO-FENCE", where, own if where[-1] == "machine" else unknown(provider, known, "fence method"))
                 continue
             methods += _add(out, (name, site), kind, settings, where)
         if not methods and len(out.findings) == before:
-            way_out = "name its `machine:` or give a `fence:` list"
+            by_site = _machine_type(out, out.runbook.sites[site].provider)
+            way_out = "name its `machine:` or give a `fence:` list" if by_site else "give a `fence:` list"
             out.find("NO-FENCE", path, f"{name} at {site} writes or acts and cannot be fenced: {way_out}")
+        for method, controller in controllers(methods).items():
+            out.specs[method] = out.specs[method].model_copy(update={"controller": controller})
         out.fences[name, site] = tuple(method.id for method in methods)
         if component.type == "vm" and methods:
             out.instances[name, site] = methods[0].id
@@ -81,7 +85,7 @@ def _add(
         method = Method(spec.id, kind.place.model_validate(settings), MethodKeys.model_validate(own), where)
     except ValidationError:
         return  # `validate` has noted why
-    out.add(spec.model_copy(update={"credentials": credentials, "controller": method.controller}))
+    out.add(spec.model_copy(update={"credentials": credentials}))
     yield method
 
 

@@ -74,7 +74,8 @@ class Resolution:
         if kind.secret and not spec.credentials:
             message = f"{kind.name} needs `credentials:`, the name of a profile with {' and '.join(kind.secret)}"
             self.find("MISSING", ("components", spec.component), message)
-        self.specs[spec.id] = spec.model_copy(update={"thing": self._thing(spec)})
+        keys = self.keys(spec)
+        self.specs[spec.id] = spec.model_copy(update={"thing": keys.thing if keys else ""})
 
     def _judge_region(self, spec: ResourceSpec) -> None:
         """What stands in a region has one, and only one."""
@@ -104,10 +105,12 @@ class Resolution:
             stale_reads=kind.stale_reads,
         )
 
-    def _thing(self, spec: ResourceSpec) -> str:
+    def keys(self, spec: ResourceSpec) -> Settings | None:
+        """The keys that name the resource: its place at its site, or what its sites share. None where they are wrong:
+        `validate` has noted why, and nothing is derived from them."""
         kind = self.catalog.get(spec.type)
         model, keys = (kind.settings, spec.settings) if spec.site is None else (kind.place, spec.places[spec.site])
         try:
-            return model.model_validate(keys).thing
+            return model.model_validate(keys)
         except ValidationError:
-            return ""  # `validate` has noted why, and nothing is derived from it
+            return None

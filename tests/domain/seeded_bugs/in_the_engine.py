@@ -14,8 +14,8 @@ from orchestrator.domain.loss import NOTHING_LOST, Loss
 from orchestrator.domain.outcome import Failed, Outcome, Unknown
 from orchestrator.domain.plan import Plan, Step
 from orchestrator.domain.rehearsal import driving, endings
-from orchestrator.domain.state import Check, Claim, Claimed, End, Status
-from orchestrator.domain.world import Evidence, Strength, share_no_controller
+from orchestrator.domain.state import Check, Claim, Claimed, End, Ended, ExecutionState, Status
+from orchestrator.domain.world import Evidence, Reading, Strength, share_no_controller
 from tests.domain.seeded_bugs import everywhere, nothing
 
 fold = importlib.import_module("orchestrator.domain.engine.fold")  # the package's `fold` is the function
@@ -42,6 +42,27 @@ def unlatched_will_do(patch: pytest.MonkeyPatch) -> None:
 def two_doors_of_one_device_are_two(patch: pytest.MonkeyPatch) -> None:
     """F3 by two methods that one controller carries out."""
     patch.setattr(barrier, "share_no_controller", lambda controllers: len(list(controllers)) > 1)
+
+
+def a_request_without_an_answer_counts_for_a_strong_fence(patch: pytest.MonkeyPatch) -> None:
+    """F3 by what one controller has read, and what another was asked for."""
+    real = fold._ended
+
+    def ended(plan: Plan, state: ExecutionState, event: Ended) -> ExecutionState:
+        after: ExecutionState = real(plan, state, event)
+        step = None if event.attempt.undo else plan.step(event.attempt.step)
+        if step is None or step.kind != "fence" or not isinstance(event.outcome, Unknown):
+            return after
+        want = step.wants[event.attempt.method]
+        reading = Reading(states=(want.desired,), authority=want.resource, authoritative=True, latched=True)
+        believed = Evidence(
+            resource=want.resource, state=want.desired, reading=reading, strength=Strength.F2,
+            read_at=event.at, requested_at=event.at,
+        )  # fmt: skip
+        record = after.steps[step.id].model_copy(update={"evidence": believed})
+        return after.model_copy(update={"steps": {**after.steps, step.id: record}})
+
+    patch.setattr(fold, "_ended", ended)
 
 
 def what_is_not_latched_counts_for_a_strong_fence(patch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -12,6 +13,20 @@ from orchestrator.domain.ledger import GroupRecord
 from orchestrator.domain.outcome import Done, Outcome
 from orchestrator.domain.plan import Plan, Want
 from tests.domain.seeded_bugs import everywhere, nothing
+
+
+def every_doubt_ends_as_early_as_the_quickest(patch: pytest.MonkeyPatch) -> None:
+    """How late a request can be is asked of another type than the request's own."""
+    real = ledger.settle
+
+    def settle_all(record: GroupRecord, plan: Plan, asked: Mapping[str, float]) -> GroupRecord:
+        quickest = min(spec.late_effect for spec in plan.resources.values() if spec.late_effect is not None)
+        for resource, at in asked.items():
+            late = plan.resources[resource].late_effect
+            record = real(record, resource, None if late is None else quickest, at)
+        return record
+
+    patch.setattr(ledger, "settle_all", settle_all)
 
 
 def an_unknown_closes_its_doubt(patch: pytest.MonkeyPatch) -> None:

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from orchestrator.domain import barrier, ledger, twins
+from orchestrator.domain import barrier, checks, ledger, twins
 from orchestrator.domain.engine import advance, steps, undoing
 from orchestrator.domain.ledger import GroupRecord
 from orchestrator.domain.outcome import Done, Outcome, Unknown
+from orchestrator.domain.plan import SAFETY, Plan
 from orchestrator.domain.rehearsal import driving
 from orchestrator.domain.state import End, Status
 from orchestrator.domain.world import Power
@@ -133,6 +134,42 @@ def what_was_skipped_is_not_told(patch: pytest.MonkeyPatch) -> None:
     """SUCCEEDED, and not a word of a step that a human has skipped."""
     real = advance._success
     patch.setattr(advance, "_success", lambda p, s: real(p, s).partition("; skipped")[0])
+
+
+def what_was_switched_at_one_door_was_so_at_another(patch: pytest.MonkeyPatch) -> None:
+    """A machine that an unfinished execution has started is taken to have been on before."""
+    patch.setattr(undoing, "_at_another_door", nothing)
+
+
+def what_people_have_cut_off_is_given_back(patch: pytest.MonkeyPatch) -> None:
+    """Undo asks the fence device for what somebody has pulled the plug of."""
+    real = undoing._touched
+
+    def touched(plan: Any, state: Any) -> Any:
+        steps = {
+            name: record.model_copy(update={"evidence": None})
+            if record.evidence and record.evidence.attested_by
+            else record
+            for name, record in state.steps.items()
+        }
+        return real(plan, state.model_copy(update={"steps": steps}))
+
+    patch.setattr(undoing, "_touched", touched)
+
+
+def what_had_crashed_is_as_before_once_it_was_shut_down(patch: pytest.MonkeyPatch) -> None:
+    """It was down before, and is down now."""
+    patch.setattr(undoing, "_was_down", lambda _, resource, step: resource in step.touches)
+
+
+def a_rebuild_can_be_skipped(patch: pytest.MonkeyPatch) -> None:
+    """As can what only points clients somewhere."""
+    patch.setattr(Plan, "skippable", lambda _, step: step.kind not in SAFETY)
+
+
+def the_checks_do_not_ask_who_serves(patch: pytest.MonkeyPatch) -> None:
+    """What is to be rebuilt may be the only primary."""
+    patch.setattr(checks, "_reprotect_roles", lambda *_: iter(()))
 
 
 def what_the_checks_read_was_so_before_all(patch: pytest.MonkeyPatch) -> None:

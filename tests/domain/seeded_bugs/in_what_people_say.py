@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from orchestrator.domain import admission, barrier, commands
-from orchestrator.domain.commands import Approve
+from orchestrator.domain.commands import Approve, Attest, Command
 from orchestrator.domain.engine import steps
 from orchestrator.domain.plan import Plan
 from orchestrator.domain.state import ExecutionState
@@ -116,6 +117,28 @@ def half_a_hash_is_enough(patch: pytest.MonkeyPatch) -> None:
 def half_a_name_is_enough(patch: pytest.MonkeyPatch) -> None:
     """Whoever's name begins like an approver's."""
     patch.setattr(admission, "person", lambda by: by[:2])
+
+
+def _lent(patch: pytest.MonkeyPatch, more: Callable[[ExecutionState, Attest], tuple[Command, ...]]) -> None:
+    """More words than were said for the step count for it, and are not kept."""
+    real = fold._attested
+
+    def attested(plan: Plan, state: ExecutionState, attest: Attest, at: float) -> ExecutionState:
+        said = state.attestations.get(attest.step, ())
+        lent = {**state.attestations, attest.step: (*said, *more(state, attest))}
+        after = real(plan, state.model_copy(update={"attestations": lent}), attest, at)
+        kept = {**state.attestations, attest.step: (*said, attest)}
+        return after.model_copy(update={"attestations": kept})  # type: ignore[no-any-return]
+
+    patch.setattr(fold, "_attested", attested)
+
+
+def the_second_witness_is_made_up(patch: pytest.MonkeyPatch) -> None:
+    _lent(patch, lambda _, attest: (attest.model_copy(update={"by": "operator on duty"}),))
+
+
+def a_word_for_one_fence_counts_for_another(patch: pytest.MonkeyPatch) -> None:
+    _lent(patch, lambda state, _: tuple(attest for said in state.attestations.values() for attest in said))
 
 
 def what_is_no_fence_can_be_attested(patch: pytest.MonkeyPatch) -> None:

@@ -22,8 +22,8 @@ from orchestrator.domain.plan import Kind, Plan, PlanMode, ResourceSpec
 from orchestrator.domain.record import ExecutionRecord
 from orchestrator.domain.state import Condition, Perform, ReadError
 from orchestrator.domain.world import Reading, State
-from orchestrator.ports import Call, Glanced, Inspected, Resource
-from orchestrator.runtime.actor import Actor, Cancelled, Closed, Mandate
+from orchestrator.ports import Call, Glanced, Inspected, Resource, Resumed
+from orchestrator.runtime.actor import Actor, Cancelled, Closed, Mandate, Seen
 from orchestrator.runtime.adapters import Adapters
 from orchestrator.runtime.effect import never_cancelled
 from tests.e2e.process_faults.stops import FOLDER, Visit
@@ -49,10 +49,6 @@ class StoppingCall:
 
     def checkpoint(self, token: str) -> None:
         self.inner.checkpoint(token)
-
-    @property
-    def resume(self) -> str | None:
-        return self.inner.resume
 
     @property
     def remaining(self) -> float:
@@ -81,6 +77,10 @@ class StoppingResource:
     def apply(self, desired: State, observed: Reading, call: Call) -> None:
         self.inner.apply(desired, observed, StoppingCall(call, self.reach))
         self.reach("asked")
+
+    def resume(self, token: str) -> None:
+        if isinstance(self.inner, Resumed):
+            self.inner.resume(token)
 
     def hazards(self) -> tuple[str, ...]:
         return self.inner.hazards() if isinstance(self.inner, Inspected) else ()
@@ -126,7 +126,7 @@ class StoppingActor(Actor):
     def looked(
         self, kind: Kind, spec: ResourceSpec, until: tuple[Condition, float], mandate: Mandate,
         cancelled: Cancelled = never_cancelled,
-    ) -> tuple[Reading | None, str]:  # fmt: skip
+    ) -> Seen:  # fmt: skip
         step = spec.id if spec.id.startswith("verify-") else f"{spec.component}.{kind}"  # a probe's step has its name
         with Visit.to(self.stops, step) as visit:
             return self._during(visit).looked(kind, spec, until, mandate, cancelled)
