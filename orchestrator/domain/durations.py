@@ -40,9 +40,8 @@ def show(seconds: float) -> str:
 
 
 def rounded_up(seconds: float) -> float:
-    """A bound as it is told, never below what it is: to a hundredth under a second, a tenth under ten, else a second."""
-    digits = 2 if seconds < 1 else 1 if seconds < 10 else 0
-    scale = 10**digits
+    """A bound as it is told, never below what it is: to 10 ms under 1 s, to 0.1 s under 10 s, else to a second."""
+    scale = 100 if seconds < 1 else 10 if seconds < 10 else 1
     return math.ceil(round(seconds * scale, 6)) / scale
 
 

@@ -18,7 +18,7 @@ class Loss(Frozen):
     source_known: bool
 
     def __str__(self) -> str:
-        seconds = "an unknown time" if self.seconds is None else durations.show(round(self.seconds, 1))
+        seconds = "an unknown time" if self.seconds is None else durations.show(durations.rounded_up(self.seconds))
         size = "" if self.wal_bytes is None else f", {self.wal_bytes} bytes of WAL"
         return f"at most {seconds}{size}" + ("" if self.source_known else " (the source cannot be read)")
 

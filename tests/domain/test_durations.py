@@ -44,3 +44,17 @@ def test_durations_are_shown_as_people_write_them(seconds: float, text: str) -> 
 def test_what_is_no_duration_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(ValueError, match="is no duration: write 90s, 5m or 1h30m"):
         durations.parse(text)
+
+
+@given(st.floats(0, 10**6))
+def test_a_bound_is_told_no_smaller_than_it_is_and_little_greater(seconds: float) -> None:
+    told = durations.rounded_up(seconds)
+    assert seconds - 1e-6 <= told <= seconds + max(0.01, min(1, seconds / 10))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0s"), (0.001, "0.01s"), (0.29, "0.29s"), (2.1, "2.1s"), (6.11, "6.2s"), (60.1, "61s"), (600.02, "10m1s")],
+)
+def test_a_bound_has_no_more_digits_than_people_read(seconds: float, text: str) -> None:
+    assert durations.show(durations.rounded_up(seconds)) == text

@@ -7,6 +7,7 @@ from typing import Literal
 
 from orchestrator.app.report.model import Report, Verdict
 from orchestrator.app.report.wording import seconds
+from orchestrator.domain.durations import rounded_up
 from orchestrator.domain.loss import Loss
 from orchestrator.domain.plan import CUTS
 from orchestrator.domain.state import End
@@ -87,7 +88,7 @@ def _data(report: Report) -> Number:
 def _lost(loss: Loss | None) -> str:
     if loss is None or loss.seconds is None:
         return "unknown"
-    return "nothing" if loss.seconds == 0 else f"≤ {seconds(loss.seconds)}"
+    return "nothing" if loss.seconds == 0 else f"≤ {seconds(rounded_up(loss.seconds))}"
 
 
 def _objective(target: float) -> str:

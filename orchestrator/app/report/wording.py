@@ -6,6 +6,7 @@ import re
 import unicodedata
 from datetime import UTC, datetime
 
+from orchestrator.domain.durations import rounded_up
 from orchestrator.domain.loss import Loss
 
 _SPACES = re.compile(r"\s+")
@@ -71,7 +72,7 @@ def loss_bound(loss: Loss | None) -> str:
     """`nothing`, `at most 6.7 s`, or `unknown`."""
     if loss is None or loss.seconds is None:
         return "unknown"
-    return "nothing" if loss.seconds == 0 else f"at most {seconds(loss.seconds)}"
+    return "nothing" if loss.seconds == 0 else f"at most {seconds(rounded_up(loss.seconds))}"
 
 
 def loss_text(loss: Loss | None) -> str:
