@@ -53,7 +53,7 @@ def confirm_guid(agent: str, expected: str, options: Mapping[str, str], timeout:
     if ended.code != 0 or found is None:
         said = errors.shown(ended, {"password": password})
         if ended.code == 0:
-            msg = f"{authority} reports no GUID ({said}): remove `uuid` from this place"
+            msg = f"{authority} reports no GUID ({said}): put `unproven:`, how it is known, in the place of `uuid`"
             raise NotFound(msg)
         msg = f"{authority} did not tell its GUID ({said}): check address, user and password"
         raise Unreachable(msg)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from orchestrator.domain.by_hand import ByHand
 from orchestrator.domain.catalog import ResourceType, Settings, Site, Weakness
@@ -36,6 +37,13 @@ def _as_text(value: Any) -> Any:
     return str(value) if isinstance(value, int) else value
 
 
+def _guid(value: str) -> str:
+    if re.fullmatch(r"[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}", value.strip().lower()):
+        return value.strip()
+    msg = f"{value!r} is no GUID: write the 32 digits, 0 to 9 and a to f, that `ipmitool mc guid` prints"
+    raise ValueError(msg)
+
+
 OptionText = Annotated[str, BeforeValidator(_as_text, json_schema_input_type=str | int | bool)]
 
 
@@ -56,7 +64,7 @@ class MachinePlace(Settings):
     agent: str = Field(min_length=1)
     options: dict[str, OptionText] = Field(default_factory=dict)
     restores_power: bool = False
-    uuid: str | None = None
+    uuid: Annotated[str, AfterValidator(_guid)] | None = None
     alias: str | None = None
     timeout: Seconds = Field(default=40.0, gt=0)
     status_timeout: Seconds = Field(default=15.0, gt=0)

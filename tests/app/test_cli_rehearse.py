@@ -48,7 +48,7 @@ def test_markdown_is_a_table_and_json_the_same_for_a_program(capsys: pytest.Capt
 
 def test_the_warnings_of_lint_stand_beside_the_verdict(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "weak.yaml"
-    file.write_text(Path(DEMO).read_text().replace("              alias: /var/tmp/tideover-demo/pg-left\n", ""))
+    file.write_text(Path(DEMO).read_text().replace("alias: /var/tmp/tideover-demo/pg-left", "unproven: traced by hand"))
     assert run(["rehearse", str(file), "--faults", "0", "--output", "markdown"]) is ExitCode.DONE
     told = capsys.readouterr().out
     assert "**FENCE-IDENTITY** warning: nothing proves" in told[told.index("**`tideover lint` warns:**") :]

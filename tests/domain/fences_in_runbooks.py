@@ -59,7 +59,7 @@ BOTH_SITES = (
 )
 SHARES = "the fence of db at left through fence_agents shares its"
 IN_CLOSET = "the fence of db at left through fence_agents stands in closet, which shares its"
-UNPROVEN = "11:39: FENCE-IDENTITY warning: nothing proves that fence_agents cuts off the machine of db at left: "
+UNPROVEN = "FENCE-IDENTITY nothing proves that fence_agents cuts off the machine of db at left"
 
 BROKEN_FENCES: dict[str, tuple[str, list[str]]] = {
     "unknown key of a fence": (

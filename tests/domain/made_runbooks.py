@@ -88,11 +88,15 @@ def _fenced(draw: st.DrawFn, number: int, kind: str, on_prem: tuple[str, ...]) -
         index = _SITES.index(site) + 1
         bmc = {"ip": f"10.8.{index}.{number}"}
         methods = [
-            {"fence_agents": {"agent": "fence_ipmilan", "options": bmc}},
-            {"fence_agents": {"agent": "fence_redfish", "options": bmc}},
-            {"fence_agents": {"agent": "fence_apc_snmp", "options": {"ip": f"10.9.9.{index}", "plug": number}}},
+            {"agent": "fence_ipmilan", "options": bmc, "uuid": f"{index:08x}-0000-0000-0000-{number:012x}"},
+            {"agent": "fence_redfish", "options": bmc, "unproven": "traced by hand"},
+            {
+                "agent": "fence_apc_snmp",
+                "options": {"ip": f"10.9.9.{index}", "plug": number},
+                "alias": f"{kind}-{number}",
+            },
         ]
-        on_it = {"fence": [methods[door] for door in doors]}
+        on_it = {"fence": [{"fence_agents": methods[door]} for door in doors]}
         at[site] = on_it if site in on_prem else {"machine": f"i-{number}{'ab'[index - 1]}0000ab"}
         if kind == "postgresql":
             at[site] |= {"host": f"10.0.{index}.{10 + number}", "data_directory": f"/data{number}"}

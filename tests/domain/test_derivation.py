@@ -237,7 +237,15 @@ def _own(kind: str, number: int) -> dict[str, Any]:
     sites = ("left", "right")
 
     def fence(site: str) -> list[Any]:
-        return [{"fence_agents": {"agent": "fence_ipmilan", "options": {"plug": f"{site}{number}"}}}]
+        return [
+            {
+                "fence_agents": {
+                    "agent": "fence_ipmilan",
+                    "options": {"plug": f"{site}{number}"},
+                    "unproven": "traced by hand",
+                }
+            }
+        ]
 
     match kind:
         case "postgresql":

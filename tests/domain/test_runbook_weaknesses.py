@@ -8,8 +8,8 @@ import pytest
 
 from orchestrator.app.registry import catalog
 from orchestrator.app.runbook_text import parse
-from tests.domain.fences_in_runbooks import UNPROVEN, strong, with_fences
-from tests.domain.valid_runbook import AWS, changed, findings
+from tests.domain.fences_in_runbooks import UNPROVEN, UUID, strong, with_fences
+from tests.domain.valid_runbook import AWS, WORD, changed, findings, vouched, written
 
 WARNS = "FENCE-PATH warning:"
 ALONE = f"{WARNS} the fence of db at left has no way that is independent: "
@@ -44,7 +44,7 @@ WARNED: dict[str, tuple[str, list[str]]] = {
     "a way from the lost site beside one from elsewhere": (
         with_fences(f"{OUTLET}, {IN_LEFT}"),
         [
-            f"11:201: {WARNS} {THIRD} lives in left itself: tried all the same, but {SECOND} has to do it then",
+            f"11:253: {WARNS} {THIRD} lives in left itself: tried all the same, but {SECOND} has to do it then",
         ],
     ),
     "the API of a region beside a zone of it": (AWS % ", zone: eu-west-1a", []),
@@ -97,7 +97,7 @@ def test_a_server_whose_files_are_not_told_is_a_warning() -> None:
     ("method", "told"),
     [
         ("agent: fence_ipmilan", ["give the `uuid:` that `ipmitool mc guid` prints"]),
-        ("agent: fence_ipmilan, uuid: 0f2c1d6e-4b7a-4c39-9d52-6a1e8b3f7c10", []),
+        (f"agent: fence_ipmilan, uuid: {UUID.replace('0f2c', '1f2c')}", []),
         (
             "agent: fence_wti, options: {plug: 4}",
             ["give as `alias:` what the agent's action `list` shows beside its plug, or use an agent that can tell"],
@@ -105,11 +105,22 @@ def test_a_server_whose_files_are_not_told_is_a_warning() -> None:
         ("agent: fence_wti, options: {plug: 4}, alias: pg-a", []),
     ],
 )
-def test_a_fence_that_cannot_tell_what_it_cuts_off_is_a_warning(method: str, told: list[str]) -> None:
-    text = changed(("1.1, fence: [{fence_agents: {agent: fence_ipmilan", f"1.1, fence: [{{fence_agents: {{{method}"))
-    warnings = [str(warning) for warning in parse(text, "shop.yaml", catalog()).warnings]
-    ours = [warning for warning in warnings if "FENCE-IDENTITY" in warning and "left" in warning]
-    assert ours == [f"shop.yaml:{UNPROVEN}{one}" for one in told]
+def test_a_fence_that_cannot_tell_what_it_cuts_off_is_used_on_somebodys_word_only(method: str, told: list[str]) -> None:
+    text = written(
+        ("1.1, fence: [{fence_agents: {agent: fence_ipmilan", f"1.1, fence: [{{fence_agents: {{{method}"),
+        ("agent: fence_ilo4", f"agent: fence_ilo4, uuid: {UUID}"),
+    )
+    word = "; where that cannot be, say by `unproven:` how it is known"
+    assert findings(text) == [f"shop.yaml:11:39: {UNPROVEN}: {one}{word}" for one in told]
+    found = parse(vouched(text), "shop.yaml", catalog())
+    assert found.runbook
+    ours = [str(warning) for warning in found.warnings if "FENCE-IDENTITY" in str(warning)]
+    assert ours == [f"shop.yaml:11:39: {UNPROVEN.replace(' ', ' warning: ', 1)}; the runbook says: {WORD}"] * len(told)
+
+
+def test_a_word_for_a_fence_says_something() -> None:
+    [told, _] = findings(written(("agent: fence_ipmilan", "agent: fence_ipmilan, unproven: trust  ")))
+    assert told == "shop.yaml:11:76: VALUE string should have at least 8 characters"
 
 
 def test_a_method_from_the_lost_site_is_an_error_where_the_other_has_only_the_power_of_its_machine() -> None:

@@ -356,7 +356,12 @@ class TestWrongSettings:
 
     def test_a_uuid_needs_an_agent_that_can_tell_it(self) -> None:
         with pytest.raises(ValidationError, match="uuid cannot be read through fence_apc"):
-            MachinePlace(agent="fence_apc", uuid="x")
+            MachinePlace(agent="fence_apc", uuid="0f2c1d6e-4b7a-4c39-9d52-6a1e8b3f7c10")
+
+    @pytest.mark.parametrize("given", ["", "pg-a", "0f2c1d6e-4b7a-4c39-9d52-6a1e8b3f7c1g", "0f2c1d6e4b7a"])
+    def test_a_uuid_that_no_controller_can_have_is_refused(self, given: str) -> None:
+        with pytest.raises(ValidationError, match="is no GUID: write the 32 digits"):
+            MachinePlace(agent="fence_ipmilan", uuid=given)
 
     @pytest.mark.parametrize("value", ["two\nlines", " padded "])
     def test_a_secret_that_does_not_fit_a_line_is_refused(self, value: str) -> None:

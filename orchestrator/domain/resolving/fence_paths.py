@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
-from typing import get_args
+from typing import Annotated, get_args
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from orchestrator.domain.base import Frozen
 from orchestrator.domain.catalog import Aspect, FaultDomain, FaultDomains, Settings, Site, Weakness
@@ -35,6 +35,12 @@ class MethodKeys(Frozen):
         default=FaultDomain(),
         description="What this method fails with: `{power, controller, network}`, names of your own; one name alone"
         " stands for all three. None of them may be what the fenced machine, or its site, carries.",
+    )
+    unproven: Annotated[str, StringConstraints(strip_whitespace=True, min_length=8)] | None = Field(
+        default=None,
+        description="Why it is known that this method cuts off the machine that is meant, where neither the device nor"
+        " the machine itself can prove it: the word of whoever writes it, in place of a proof, told with every plan.",
+        examples=["cable followed to outlet 3 on 2026-05-04"],
     )
 
 
@@ -113,11 +119,18 @@ def judge_paths(out: Resolution, name: str, site: str, methods: list[Method]) ->
             told += f"; after {loose} the machine may come back by itself" if loose else ""
             out.find("FENCE-PATH", method.path, f"{told}; {weak[method.id].way_out}", "warning")
         if method.place.unproven:
-            told = (
-                f"nothing proves that {method.name} cuts off the machine of {name} at {site}: {method.place.unproven}"
-            )
-            out.find("FENCE-IDENTITY", method.path, told, "warning")
+            _note_unproven(out, name, site, method)
     return [method for method, reasons in found if not reasons]
+
+
+def _note_unproven(out: Resolution, name: str, site: str, method: Method) -> None:
+    """A method that may cut off another machine is an error, unless whoever wrote it says why it does not."""
+    told = f"nothing proves that {method.name} cuts off the machine of {name} at {site}"
+    if method.keys.unproven:
+        out.find("FENCE-IDENTITY", method.path, f"{told}; the runbook says: {method.keys.unproven}", "warning")
+        return
+    told += f": {method.place.unproven}; where that cannot be, say by `unproven:` how it is known"
+    out.find("FENCE-IDENTITY", method.path, told)
 
 
 def judge_strength(out: Resolution, name: str, site: str, methods: list[Method]) -> None:
