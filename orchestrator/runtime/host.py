@@ -12,7 +12,6 @@ import os
 import pwd
 import re
 import signal
-import socket
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -29,6 +28,7 @@ from orchestrator.domain.errors import (
 )
 from orchestrator.runtime import child, ssh
 from orchestrator.runtime.command import Command, Completed
+from orchestrator.runtime.lookup import knock, look_up
 from orchestrator.runtime.ssh import Session
 
 _READY_SECONDS = 6.0  # connection, authentication and the remote shell; a frozen host is given up after it
@@ -109,8 +109,8 @@ class Host:
         if "hostname" not in settings or {settings.get(k, "none") for k in ("proxyjump", "proxycommand")} != {"none"}:
             return True
         try:
-            socket.create_connection((settings["hostname"], int(settings["port"])), timeout=within).close()
-        except OSError:
+            knock(look_up(settings["hostname"], within), int(settings["port"]), within)
+        except (OSError, ValueError):
             return False
         return True
 

@@ -1,8 +1,10 @@
-"""Names looked up within a bounded time: the system's resolver may take half a minute when its servers are lost."""
+"""Names looked up, and who answers there, within a bounded time: the system's resolver may take half a minute when its
+servers are lost."""
 
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterable
 from queue import Empty, SimpleQueue
 from threading import Thread
 
@@ -20,14 +22,15 @@ class Lookup:
         """The addresses of the host, which may be one itself. Raises OSError, or ValueError for what is no name."""
         known = self._known.get(host, ())
         try:
-            self._known[host] = _looked_up(host, min(timeout, QUICK) if known else timeout)
+            self._known[host] = look_up(host, min(timeout, QUICK) if known else timeout)
         except OSError:
             if not known:
                 raise
         return self._known[host]
 
 
-def _looked_up(host: str, timeout: float) -> tuple[str, ...]:
+def look_up(host: str, timeout: float) -> tuple[str, ...]:
+    """The addresses that the host has now, found out within so many seconds; else as `Lookup.addresses`."""
     try:
         return _asked(host, socket.AI_NUMERICHOST)  # asks nobody, so it needs no thread
     except socket.gaierror:
@@ -49,6 +52,19 @@ def _looked_up(host: str, timeout: float) -> tuple[str, ...]:
     if isinstance(answer, Exception):
         raise answer
     return answer
+
+
+def knock(addresses: Iterable[str], port: int, timeout: float) -> None:
+    """A TCP connection to one of them came about, each given so many seconds. Raises the last one's OSError."""
+    failed = OSError("it has no address")
+    for address in addresses:
+        try:
+            socket.create_connection((address, port), timeout=timeout).close()
+        except OSError as error:
+            failed = error
+        else:
+            return
+    raise failed
 
 
 def _asked(host: str, flags: int) -> tuple[str, ...]:

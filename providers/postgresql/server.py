@@ -17,6 +17,7 @@ from orchestrator.domain.errors import (
 from orchestrator.domain.world import PRIMARY, STANDBY, STOPPED, Reading, ReplicatesFrom, Role, State
 from orchestrator.ports import Binding, Call
 from orchestrator.runtime.host import Host
+from orchestrator.runtime.lookup import Lookup
 from providers.postgresql import reading
 from providers.postgresql.data_directory import DataDirectory
 from providers.postgresql.rebuild import Rebuild
@@ -32,6 +33,8 @@ _PEER_SECONDS = 0.5
 """A peer that may be dark costs an observation no more than this: it is asked for a confirmation only."""
 _GLANCE_SECONDS = 0.1
 """Every failover from a dark host waits for this; one round trip within a continent takes less."""
+
+_NAMES = Lookup()
 
 ROLE_QUERY = (
     "select pg_is_in_recovery() as in_recovery, (select system_identifier from pg_control_system())::text as identity"
@@ -226,4 +229,7 @@ class Server:
 def _endpoint(binding: Binding[PostgresqlSettings, PostgresqlPlace], place: PostgresqlPlace) -> Endpoint:
     settings = binding.settings
     password = binding.secret.get("password")
-    return Endpoint(place.host, place.port, settings.user, settings.database, password, settings.connect)
+    # Where the name servers are lost as well, the address that a server had last is better than none.
+    return Endpoint(
+        place.host, place.port, settings.user, settings.database, password, settings.connect, _NAMES.addresses
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from threading import Timer
@@ -15,6 +15,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg.rows import DictRow, dict_row
 
 from orchestrator.domain.errors import Doubtful, NotFound, Unreachable
+from orchestrator.runtime.lookup import QUICK, knock, look_up
 from providers.postgresql import errors
 
 _CONNECT_SECONDS = 2
@@ -23,7 +24,10 @@ _MINIMUM_SECONDS = 0.1
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where a server listens and as whom we come."""
+    """Where a server listens and as whom we come.
+
+    addresses: those of a host, within so many seconds. Raises OSError, or ValueError for what is no name.
+    """
 
     host: str
     port: int
@@ -31,6 +35,7 @@ class Endpoint:
     database: str
     password: str | None = field(default=None, repr=False)
     options: Mapping[str, str] = field(default_factory=dict)
+    addresses: Callable[[str, float], tuple[str, ...]] = field(default=look_up, repr=False, compare=False)
 
     def __str__(self) -> str:
         return f"PostgreSQL at {self.host}:{self.port}"
@@ -55,23 +60,34 @@ class Endpoint:
     def refuses(self) -> bool:
         """True where connecting is definitely refused: the machine answers, and nobody listens."""
         try:
-            found = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
-        except OSError:
+            found = self._found(_CONNECT_SECONDS)
+        except Unreachable:
             return False
-        return all(_refused(family, address) for family, _, _, _, address in found)
+        return all(_refused(address, self.port) for address in found)
 
     def answers(self, within: float) -> bool:
-        """True where a TCP connection comes about in that time: cheap to ask before `session`."""
+        """True where a TCP connection comes about in that time, once a name was looked up: cheap to ask before
+        `session`."""
         try:
-            socket.create_connection((self.host, self.port), timeout=within).close()
-        except OSError:
+            knock(self._found(QUICK), self.port, within)
+        except (Unreachable, OSError):
             return False
         return True
 
+    def _found(self, seconds: float) -> tuple[str, ...]:
+        if given := self.options.get("hostaddr"):
+            return (given,)
+        try:
+            return self.addresses(self.host, seconds)
+        except (OSError, ValueError) as error:
+            raise Unreachable(f"{self}: {error}") from None
+
     def _connect(self, seconds: float) -> psycopg.Connection[DictRow]:
         milliseconds = max(int(seconds * 1000), 1)
+        found = self._found(min(seconds, _CONNECT_SECONDS))  # what connects looks names up without any limit
         given: dict[str, str | int | None] = {
-            "host": self.host,
+            "host": ",".join([self.host] * len(found)),
+            "hostaddr": ",".join(found),
             "port": self.port,
             "user": self.user,
             "password": self.password,
@@ -117,15 +133,13 @@ class Session:
         return self.connection.info.backend_pid
 
 
-def _refused(family: int, address: Any) -> bool:
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.settimeout(_CONNECT_SECONDS)
-        try:
-            probe.connect(address)
-        except ConnectionRefusedError:
-            return True
-        except OSError:
-            return False
+def _refused(address: str, port: int) -> bool:
+    try:
+        knock([address], port, _CONNECT_SECONDS)
+    except ConnectionRefusedError:
+        return True
+    except OSError:
+        return False
     return False
 
 

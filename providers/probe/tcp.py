@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import socket
-
 from orchestrator.domain.errors import Misconfigured
 from orchestrator.domain.world import Reading, Running, State
 from orchestrator.ports import Binding, Call
+from orchestrator.runtime.lookup import knock, look_up
 from providers.probe.spec import TcpSettings
 
 _SECONDS = 3.0
@@ -25,8 +24,8 @@ class TcpProbe:
         """Running where a connection comes about. A failed one is a reading too: it never proves anything else."""
         host, _, port = self._target.rpartition(":")
         try:
-            socket.create_connection((host.strip("[]"), int(port)), timeout=_SECONDS).close()
-        except OSError as error:
+            knock(look_up(host.strip("[]"), _SECONDS), int(port), _SECONDS)
+        except (OSError, ValueError) as error:
             return self._reading(False, str(error))
         return self._reading(True, "connected")
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import socket
 import time
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from orchestrator.app.demo.cluster import ADMIN, REPLICATION
-from orchestrator.domain.errors import AuthenticationFailed, Misconfigured, NotFound
+from orchestrator.domain.errors import AuthenticationFailed, Misconfigured, NotFound, Unreachable
 from orchestrator.domain.world import ReplicatesFrom
+from orchestrator.runtime.lookup import Lookup
+from providers.postgresql.session import Endpoint
 from providers.postgresql.spec import PostgresqlSettings
 from tests.postgres import Pair
 from tests.providers.contract import RecordedCall
@@ -27,6 +32,34 @@ grant execute on function pg_catalog.pg_ls_dir(text, boolean, boolean), pg_catal
 def test_a_wrong_password(untouched: Pair) -> None:
     with pytest.raises(AuthenticationFailed, match=r"127\.0\.1\.1:\d+: user postgres: password authentication failed"):
         untouched.resource("az-a", password="wrong").observe()
+
+
+def test_a_name_is_looked_up_within_the_time_and_remembered(untouched: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    server, real, lost = untouched.at("az-a"), socket.getaddrinfo, False
+
+    def asked(host: Any, *more: Any, **others: Any) -> Any:
+        if host not in ("pg-a.test", b"pg-a.test") or others.get("flags"):
+            return real(host, *more, **others)
+        time.sleep(10 if lost else 0)  # as the system's resolver does when no name server answers
+        return real(server.address, *more, **others)
+
+    monkeypatch.setattr(socket, "getaddrinfo", asked)
+    named = Endpoint("pg-a.test", server.port, ADMIN, "postgres", untouched.cluster.password)
+    known = replace(named, addresses=Lookup().addresses)
+    for endpoint in (named, known):
+        with endpoint.session(5) as session:
+            assert session.row("select 1 as one") == {"one": 1}
+        assert endpoint.answers(1.0)
+        assert not endpoint.refuses()
+    lost = True
+    began = time.monotonic()
+    assert known.answers(1.0)
+    with known.session(5) as session:
+        assert session.row("select 1 as one") == {"one": 1}
+    assert not named.answers(1.0)
+    with pytest.raises(Unreachable, match=r"pg-a\.test could not be looked up in time"), named.session(5):
+        pass
+    assert time.monotonic() - began < 8, "each look-up gave up by itself"
 
 
 def test_an_unknown_user(untouched: Pair) -> None:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import dns.flags
 import dns.message
@@ -115,6 +116,22 @@ def test_a_name_that_does_not_resolve_is_a_reading() -> None:
     reading = tcp("nobody.invalid:443").observe()
     assert reading.states == (NOT_RUNNING,)
     assert reading.facts["said"]
+
+
+def test_a_name_whose_servers_are_lost_is_a_reading_within_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = socket.getaddrinfo
+
+    def asked(host: Any, *more: Any, **others: Any) -> Any:
+        if not others.get("flags"):
+            time.sleep(15)  # as the system's resolver does when no name server answers
+        return real(host, *more, **others)
+
+    monkeypatch.setattr(socket, "getaddrinfo", asked)
+    begun = time.monotonic()
+    reading = tcp("shop.test:443").observe()
+    assert reading.states == (NOT_RUNNING,)
+    assert reading.facts["said"] == "shop.test could not be looked up in time"
+    assert time.monotonic() - begun < 10
 
 
 def test_a_target_that_answers_nothing_is_a_reading_within_its_time() -> None:
