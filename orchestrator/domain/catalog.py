@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_network
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Annotated, Literal, Self
 
 from pydantic import (
@@ -46,7 +46,8 @@ class Settings(BaseModel):
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        """Where the device is reached that these keys name: the addresses that they hold. Of fence methods only."""
+        """Where what carries out a change is reached: the addresses that these keys hold. Of fence methods, and of what
+        the sites share."""
         return ()
 
     @property
@@ -154,8 +155,16 @@ class Site(Settings):
     networks: tuple[Network, ...] = Field(
         default=(),
         description="Networks that cannot be reached any more when this site is lost. A fence of what stands here must"
-        " not have its address in them.",
+        " not have its address in them, nor may a name be changed there.",
     )
+
+    def network_of(self, address: str) -> str | None:
+        """The site's network that the address is in; None where it is in none, or is a name."""
+        try:
+            literal = ip_address(canonical(address))
+        except ValueError:
+            return None
+        return next((network for network in self.networks if literal in ip_network(network)), None)
 
 
 class DnsSettings(Settings):

@@ -23,6 +23,7 @@ CODES = {
     "NO-TYPE": "no provider implements this here",
     "NO-FENCE": "something that writes or acts cannot be fenced",
     "SAME-MACHINE": "two that must be told apart are one thing",
+    "RECOVERY-PATH": "what is changed to recover depends on the site that is lost",
     "FENCE-PATH": "a fence depends on what it is to cut off",
     "FENCE-IDENTITY": "nothing proves that a fence cuts off what is meant",
     "FENCE-STRENGTH": "the fences cannot give the proof that is asked for",

@@ -59,6 +59,11 @@ class RecordSettings(DnsSettings):
         return f"{self.primary}:{self.port}"
 
     @property
+    def addresses(self) -> tuple[str, ...]:
+        """The server that takes updates; a secondary that is lost is not waited for."""
+        return (self.primary,)
+
+    @property
     def servers(self) -> tuple[str, ...]:
         """The primary, then the other authorities."""
         return tuple(dict.fromkeys((self.primary, *self.authorities)))

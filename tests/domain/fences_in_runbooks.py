@@ -61,6 +61,13 @@ SHARES = "the fence of db at left through fence_agents shares its"
 IN_CLOSET = "the fence of db at left through fence_agents stands in closet, which shares its"
 UNPROVEN = "FENCE-IDENTITY nothing proves that fence_agents cuts off the machine of db at left"
 
+
+def name_server_in(site: str) -> str:
+    """What is said of the valid runbook's name server where it stands in the networks of a site."""
+    told = f"RECOVERY-PATH name is changed at 10.0.3.1, in the network 10.0.3.0/24 of {site}"
+    return f"{told}, and cannot be when {site} is lost: name a server that stands in neither site"
+
+
 BROKEN_FENCES: dict[str, tuple[str, list[str]]] = {
     "unknown key of a fence": (
         changed(
@@ -70,6 +77,10 @@ BROKEN_FENCES: dict[str, tuple[str, list[str]]] = {
             )
         ),
         ["11:76: UNKNOWN-KEY unknown key 'optoins'; did you mean 'options'?"],
+    ),
+    "name server in the site that is lost": (
+        changed(("left: {provider", "left: {networks: [10.0.3.0/24], provider")),
+        [f"13:3: {name_server_in('left')}"],
     ),
     "no fence": (
         changed(("{host: 10.0.1.1, fence: [{fence_agents: {agent: fence_ipmilan}}]}", "{host: 10.0.1.1}")),

@@ -8,7 +8,7 @@ import pytest
 
 from orchestrator.app.registry import catalog
 from orchestrator.app.runbook_text import parse
-from tests.domain.fences_in_runbooks import UNPROVEN, UUID, strong, with_fences
+from tests.domain.fences_in_runbooks import UNPROVEN, UUID, name_server_in, strong, with_fences
 from tests.domain.valid_runbook import AWS, WORD, changed, findings, vouched, written
 
 WARNS = "FENCE-PATH warning:"
@@ -116,6 +116,12 @@ def test_a_fence_that_cannot_tell_what_it_cuts_off_is_used_on_somebodys_word_onl
     assert found.runbook
     ours = [str(warning) for warning in found.warnings if "FENCE-IDENTITY" in str(warning)]
     assert ours == [f"shop.yaml:11:39: {UNPROVEN.replace(' ', ' warning: ', 1)}; the runbook says: {WORD}"] * len(told)
+
+
+def test_a_name_server_that_is_lost_with_the_standby_is_a_warning() -> None:
+    found = parse(changed(("right: {provider", "right: {networks: [10.0.3.0/24], provider")), "shop.yaml", catalog())
+    assert found.valid()
+    assert f"shop.yaml:13:3: {name_server_in('right').replace(' ', ' warning: ', 1)}" in map(str, found.warnings)
 
 
 def test_a_word_for_a_fence_says_something() -> None:

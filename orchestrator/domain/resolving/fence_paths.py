@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from ipaddress import ip_address, ip_network
 from typing import Annotated, get_args
 
 from pydantic import Field, StringConstraints
 
 from orchestrator.domain.base import Frozen
-from orchestrator.domain.catalog import Aspect, FaultDomain, FaultDomains, Settings, Site, Weakness
+from orchestrator.domain.catalog import Aspect, FaultDomain, FaultDomains, Settings, Weakness
 from orchestrator.domain.findings import check_model, unknown
 from orchestrator.domain.resolving.resolution import Path, Resolution
 from orchestrator.domain.spelling import canonical
@@ -192,7 +191,7 @@ def _dependencies(
             f"shares its {', '.join(aspects)} {label!r} with what it cuts off",
         )
     for address in method.place.addresses:
-        network = _network_of(sites[site], address)
+        network = sites[site].network_of(address)
         if network:
             yield method.path, f"is reached at {address}, in the network {network} of {site} itself"
 
@@ -205,15 +204,6 @@ def _shared(own: FaultDomain, carried: tuple[FaultDomain, ...]) -> dict[str, lis
         if label and canonical(label) in map(canonical, filter(None, others)):
             shared.setdefault(label, []).append(aspect)
     return shared
-
-
-def _network_of(site: Site, address: str) -> str | None:
-    """The site's network that the address is in; None where it is in none, or is a name."""
-    try:
-        literal = ip_address(canonical(address))
-    except ValueError:
-        return None
-    return next((network for network in site.networks if literal in ip_network(network)), None)
 
 
 def _weakness(out: Resolution, site: str, method: Method) -> Weakness | None:

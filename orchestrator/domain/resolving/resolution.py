@@ -75,6 +75,8 @@ class Resolution:
             message = f"{kind.name} needs `credentials:`, the name of a profile with {' and '.join(kind.secret)}"
             self.find("MISSING", ("components", spec.component), message)
         keys = self.keys(spec)
+        if keys and spec.site is None:
+            self._judge_path(spec, keys)
         self.specs[spec.id] = spec.model_copy(update={"thing": keys.thing if keys else ""})
 
     def _judge_region(self, spec: ResourceSpec) -> None:
@@ -88,6 +90,17 @@ class Resolution:
                 f"{spec.type} exists in one region only, and its sites are in {', '.join(map(str, regions.values()))}"
             )
             self.find("NO-TYPE", ("components", spec.component), f"{message}: use `dns` between regions")
+
+    def _judge_path(self, spec: ResourceSpec, keys: Settings) -> None:
+        """What the sites share is changed from outside of them (I13): warned of where only the way back is not."""
+        home, standby = self.runbook.direction
+        levels: dict[str, Literal["error", "warning"]] = {home: "error", standby: "warning"}
+        for site, level in levels.items():
+            for address in keys.addresses:
+                if network := self.runbook.sites[site].network_of(address):
+                    told = f"{spec.component} is changed at {address}, in the network {network} of {site}"
+                    told += f", and cannot be when {site} is lost: name a server that stands in neither site"
+                    self.find("RECOVERY-PATH", ("components", spec.component), told, level)
 
     def spec(self, resource: str, kind: ResourceType, component: str, site: str | None, places: Places) -> ResourceSpec:
         """A resource of `kind`, without settings and credentials yet."""
