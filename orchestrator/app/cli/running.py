@@ -138,7 +138,7 @@ def _start(
 ) -> ExitCode:
     async def work(executions: Executions) -> ExitCode:
         if detach:
-            return await _detached(executions, await executions.start(workflow, request), approver)
+            return await _detached(executions, await begun(executions, workflow, request), approver)
         return conclude(await started(executions, workflow, request, settings, approver), output)
 
     return detachable(request.runbook, settings, work)
@@ -152,10 +152,16 @@ async def started(
     approver: Approver | None,
 ) -> Conclusion:
     """The execution was started and followed to its end."""
+    handle = await begun(executions, workflow, request)
+    return await followed(executions, handle, settings, approver)
+
+
+async def begun(executions: Executions, workflow: str, request: FailoverRequest | SiteRequest) -> Handle:
+    """The execution was started; that nobody takes it up is said."""
     handle = await executions.start(workflow, request)
     if not await executions.workers():
         say(executions.no_worker)
-    return await followed(executions, handle, settings, approver)
+    return handle
 
 
 async def _detached(executions: Executions, handle: Handle, approver: Approver | None) -> ExitCode:

@@ -18,6 +18,7 @@ from orchestrator.app.break_glass.opening import Held, Order
 from orchestrator.app.break_glass.process import this
 from orchestrator.app.cli.breaking_glass import broken_glass
 from orchestrator.app.cli.exits import ExitCode
+from orchestrator.app.cli.running import begun
 from orchestrator.app.cli.status import commands, lines, picture
 from orchestrator.app.connection import connect
 from orchestrator.app.executions import Executions
@@ -127,11 +128,12 @@ def test_what_runs_is_told_as_running_by_this_temporal_only(shop: Shop, monkeypa
 def test_while_no_worker_answers_for_what_runs_nothing_is_proposed_that_would_be_refused(
     shop: Shop, temporal_env: EmbeddedServer
 ) -> None:
-    async def begun() -> None:
+    async def start() -> None:
         executions = Executions(await connect(address=temporal_env.address), temporal_env.ui, queue="nobody polls it")
-        await executions.start("Failover", FailoverRequest(runbook=shop.group, to="az-b", mode="forced"))
+        await begun(executions, "Failover", FailoverRequest(runbook=shop.group, to="az-b", mode="forced"))
 
-    asyncio.run(begun())
+    asyncio.run(start())
+    assert "no worker polls the queue 'nobody polls it'" in shop.captured.readouterr().err
     assert proposals(shop) == ["tideover worker", f"tideover follow {shop.group}"]
     assert re.search("no worker (polls|answers on) the queue 'tideover'", status(shop))
     asyncio.run(_terminate(temporal_env.address, f"failover/{shop.group}"))
