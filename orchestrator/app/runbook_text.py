@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import MarkedYAMLError
-from ruamel.yaml.events import NodeEvent, ScalarEvent
+from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent, NodeEvent, ScalarEvent
 
 from orchestrator.domain.catalog import Catalog
 from orchestrator.domain.errors import NotFoundLocally, RunbookInvalid
@@ -19,6 +19,7 @@ from orchestrator.domain.lint import lint
 from orchestrator.domain.runbook import Runbook
 
 MAX_BYTES = 1_000_000
+DEEPEST = 50
 
 
 @dataclass(frozen=True)
@@ -103,10 +104,15 @@ def _only(file: str, located: Located) -> RunbookText:
 
 
 def _refused_syntax(text: str, file: str) -> Located | None:
-    """Anchors, aliases, tags and merge keys: a runbook says each thing once, where it is read."""
+    """Anchors, aliases, tags and merge keys: a runbook says each thing once, where it is read. And nesting that
+    would take minutes to read."""
+    depth = 0
     for event in YAML(typ="rt").parse(text):
+        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
         if isinstance(event, NodeEvent) and event.anchor:  # an alias is such an event too
             what = "an anchor or alias"
+        elif depth > DEEPEST:
+            what = f"nesting of more than {DEEPEST} levels"
         elif tag := getattr(event, "tag", None):
             what = f"the tag {tag}"
         elif isinstance(event, ScalarEvent) and event.value == "<<" and event.style is None:

@@ -156,6 +156,10 @@ BROKEN: dict[str, tuple[str, list[str]]] = {
         changed(("select 1", "select \x07")),
         ["1:1: YAML a value cannot be read: unacceptable character #x0007: special characters are not allowed"],
     ),
+    "nested without an end": (
+        VALID + f"owner: {'[' * 20_000}",
+        ["25:57: YAML nesting of more than 50 levels is not part of the language: write the value out"],
+    ),
     "two documents": (VALID + "---\n" + VALID, ["25:1: YAML but found another document"]),
     "list instead of a mapping": (
         "- runbook: shop\n",
