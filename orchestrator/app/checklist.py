@@ -16,6 +16,7 @@ from orchestrator.domain.by_hand import ByHand, filled, wanted
 from orchestrator.domain.catalog import Catalog, NoSettings
 from orchestrator.domain.durations import show
 from orchestrator.domain.plan import CUTS, Plan, ResourceSpec, Step, Want
+from orchestrator.domain.resource_ids import instance
 from orchestrator.domain.world import OFF, ON, Holder, Records, State, Strength
 
 TICK = "- [ ] done    time ____:____    name ______________________    read back ______________________________"
@@ -192,7 +193,7 @@ def _keys(plan: Plan, catalog: Catalog, spec: ResourceSpec, site: str) -> dict[s
 
 def _others(plan: Plan, spec: ResourceSpec, there: str) -> dict[str, Any]:
     """The keys of the same component's resource at the other site, where each site has its own."""
-    twin = plan.resources.get(f"{spec.component}@{there}")
+    twin = plan.resources.get(instance(spec.component, there))
     place = twin.places.get(there, {}) if twin and twin.type == spec.type else {}
     return {f"there_{key}": value for key, value in place.items()}
 

@@ -16,6 +16,7 @@ from orchestrator.domain.ledger import Execution, GroupRecord
 from orchestrator.domain.loss import Loss, would_lose
 from orchestrator.domain.plan import Plan, PlanMode, ResourceSpec
 from orchestrator.domain.resolving import resolve
+from orchestrator.domain.resource_ids import instance
 from orchestrator.domain.runbook import Runbook
 from orchestrator.domain.state import Checked, ReadError
 from orchestrator.domain.world import Reading
@@ -53,12 +54,12 @@ class Situation:
 
     def role(self, component: str, site: str) -> str | None:
         """The role that the server at this site was read in."""
-        reading = self.readings.get(f"{component}@{site}")
+        reading = self.readings.get(instance(component, site))
         return reading.role if reading else None
 
     def loss(self, component: str, site: str) -> Loss | None:
         """What would be lost if the other site were lost now and this one promoted; None where that cannot be."""
-        mine, other = (self.readings.get(f"{component}@{s}") for s in (site, self.runbook.other(site)))
+        mine, other = (self.readings.get(instance(component, s)) for s in (site, self.runbook.other(site)))
         return would_lose(other, mine, self.read_at) if mine and mine.role == "standby" else None
 
 
@@ -116,7 +117,7 @@ def _pointless(found: Situation, plan: Plan) -> bool:
     if plan.mode == "unfence":
         return not fenced
     if plan.mode == "reprotect":
-        streams = [found.readings.get(f"{c}@{plan.target}") for c in components]
+        streams = [found.readings.get(instance(c, plan.target)) for c in components]
         return not fenced and all(r is not None and r.state("replicates_from") for r in streams)
     return all(found.role(component, plan.target) == "primary" for component in components)
 

@@ -10,6 +10,7 @@ from orchestrator.domain.durations import show
 from orchestrator.domain.ledger import GroupRecord, Request, conflict, opposite, promotions
 from orchestrator.domain.loss import Loss, would_lose
 from orchestrator.domain.plan import Plan
+from orchestrator.domain.resource_ids import instance, method_of, place_of
 from orchestrator.domain.settling import beyond_a_word
 from orchestrator.domain.state import ExecutionState
 from orchestrator.domain.twins import maybe_replaced, replaced
@@ -92,7 +93,7 @@ def _may_be_lost(plan: Plan) -> str | None:
 def _fence_errors(plan: Plan, state: ExecutionState, resource: str) -> Iterator[CheckFinding]:
     """A fence method that does not answer: it blocks where it cannot mend itself and the others are not enough."""
     spec, error = plan.resources[resource], state.errors[resource]
-    methods = [r for r in plan.resources if r.partition(":")[0] == resource.partition(":")[0] and ":" in r]
+    methods = [r for r in plan.resources if method_of(r) and place_of(r) == place_of(resource)]
     needing = [step for step in plan.steps if any(resource == want.resource for want in step.wants)]
     usable = [r for r in methods if r not in state.errors or not state.errors[r].lasting]
     hopeless = not usable or (
@@ -209,7 +210,7 @@ def _ledger(plan: Plan, state: ExecutionState, component: str) -> Iterator[Check
 
 def _fences(state: ExecutionState, component: str, site: str) -> list[str]:
     """What the ledger holds fenced of the component at the site."""
-    return [resource for resource in state.record.fenced if resource.partition(":")[0] == f"{component}@{site}"]
+    return [resource for resource in state.record.fenced if place_of(resource) == instance(component, site)]
 
 
 def _still_fenced(plan: Plan, state: ExecutionState, component: str) -> str:

@@ -20,6 +20,7 @@ from orchestrator.domain.errors import NotFoundLocally, RunbookInvalid
 from orchestrator.domain.findings import unknown
 from orchestrator.domain.plan import PROVES, Kind, Plan, PlanMode, ResourceSpec, Step, Want
 from orchestrator.domain.resolving import Resolution, resolve
+from orchestrator.domain.resource_ids import method_of
 from orchestrator.domain.runbook import Gate, Runbook
 from orchestrator.domain.world import (
     OFF,
@@ -168,7 +169,7 @@ class _Builder:
 
     def _fence(self, name: str, after: tuple[str, ...]) -> str:
         strength = self._strength(name)
-        ways = [method.partition(":")[2] for method in self.resolution.fences[name, self.source]]
+        ways = [method_of(method) for method in self.resolution.fences[name, self.source]]
         how = (
             f"{', '.join(ways)}: two that share no controller (F3)" if strength > Strength.F2 else ", then ".join(ways)
         )

@@ -13,6 +13,7 @@ from pydantic import Field
 from orchestrator.domain.base import Frozen
 from orchestrator.domain.outcome import Done, Outcome, Unknown
 from orchestrator.domain.plan import Kind, Plan, PlanMode, Want
+from orchestrator.domain.resource_ids import instance, place_of
 from orchestrator.domain.world import PRIMARY, State
 
 
@@ -243,8 +244,7 @@ def lifts(kind: Kind, why: str) -> bool:
 
 def release(record: GroupRecord, component: str, site: str) -> GroupRecord:
     """The fence of `component` at `site` lifted: it was rebuilt, or a human asked for it (I9)."""
-    own = f"{component}@{site}"
-    kept = {r: s for r, s in record.fenced.items() if r != own and not r.startswith(f"{own}:")}
+    kept = {r: s for r, s in record.fenced.items() if place_of(r) != instance(component, site)}
     return record.model_copy(update={"fenced": kept})
 
 
@@ -343,6 +343,6 @@ def _done(record: GroupRecord, request: Request) -> dict[str, object]:
         update["holders"] = {**record.holders, want.component: want.site}
     if want.activates:
         asked = record.execution is not None and record.execution.mode == "unfence"  # what was stopped there as well
-        lifted = {want.resource, f"{want.component}@{want.site}"} if asked else {want.resource}
+        lifted = {want.resource, instance(want.component, want.site)} if asked else {want.resource}
         update["fenced"] = {r: s for r, s in record.fenced.items() if r not in lifted}
     return update

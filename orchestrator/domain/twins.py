@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from orchestrator.domain.ledger import GroupRecord, Request, promotions, successor
 from orchestrator.domain.plan import Plan, Want
+from orchestrator.domain.resource_ids import instance
 from orchestrator.domain.state import ExecutionState, Status
 from orchestrator.domain.world import OFF, ON, PRIMARY, State
 
@@ -18,7 +19,7 @@ def replaced(plan: Plan, state: ExecutionState, component: str) -> str | None:
     rebuild = f"rebuild it with `tideover failback {plan.group} --reprotect-only`"
     if why := _promoted_elsewhere(state.record, component, plan.target):
         return f"{why}: {rebuild}"
-    other = state.found.get(f"{component}@{plan.source}")
+    other = state.found.get(instance(component, plan.source))
     if other and other.state("role") == PRIMARY:
         return f"was replaced: {component} at {plan.source} is a primary, whoever promoted it: {rebuild}"
     return _twin_acts(plan, state, component) if _acts_by_itself(plan, component) else None

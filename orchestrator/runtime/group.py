@@ -10,6 +10,7 @@ from orchestrator.domain.errors import GuardRefused
 from orchestrator.domain.ledger import Attempt, Execution, Gone, GroupRecord, Request
 from orchestrator.domain.outcome import Outcome
 from orchestrator.domain.plan import Plan
+from orchestrator.domain.resource_ids import instance
 from orchestrator.ports import Journal
 from orchestrator.runtime.audit import NewEntry, append, appended
 from orchestrator.runtime.decoding import decoded
@@ -140,7 +141,7 @@ class Group:
 
     def release(self, component: str, site: str, who: str, plan: str) -> None:
         """The fence of `component` at `site` is lifted in the ledger. Raises GuardRefused."""
-        entry = self._entry("ended", who, plan, {"release": f"{component}@{site}"})
+        entry = self._entry("ended", who, plan, {"release": instance(component, site)})
         self._swap_or_refuse(self._own(lambda record: ledger.release(record, component, site)), entry)
 
     def keep_token(self, resource: str, token: str) -> None:

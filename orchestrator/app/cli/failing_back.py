@@ -158,8 +158,7 @@ def _way_back(settings: Settings, runbook: str) -> str:
 
 def _old_primary(now: Situation) -> str:
     """The site that is not primary, by what the servers say. Raises Stopped where that cannot be told."""
-    writers = {name for name, _, site in (resource.partition("@") for resource in now.specs) if site}
-    sites = {site for name in writers for site in now.primaries(name.partition(":")[0])}
+    sites = {site for spec in now.specs.values() if spec.site for site in now.primaries(spec.component)}
     if len(sites) != 1:
         told = f"{' and '.join(sorted(sites))} take writes" if sites else "no server that takes writes can be read"
         raise Stopped(ExitCode.NOT_READY, f"{told}: look with `tideover status {now.runbook.runbook}`")

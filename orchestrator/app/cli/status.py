@@ -34,6 +34,7 @@ from orchestrator.domain.errors import JournalUnavailable, NotFoundLocally, Tide
 from orchestrator.domain.holder import Alive
 from orchestrator.domain.ledger import Execution, GroupRecord, Request
 from orchestrator.domain.plan import NO_JOURNAL, start_command
+from orchestrator.domain.resource_ids import instance
 from orchestrator.domain.runbook import Runbook
 from orchestrator.domain.settling import beyond_a_word
 from orchestrator.domain.world import Holder, Reading, Records
@@ -192,7 +193,7 @@ def _servers(found: Situation, name: str) -> Iterator[Line]:
     if len(primaries) > 1:
         yield Line("bad", "SPLIT", f"{name} takes writes at {' and at '.join(primaries)}: stop one of them now")
     for site in found.runbook.direction:
-        line = _line(found, f"{name}@{site}", found.role(name, site) or "unknown")
+        line = _line(found, instance(name, site), found.role(name, site) or "unknown")
         loss = found.loss(name, site)
         behind = f"; if {found.runbook.other(site)} were lost now: {loss}" if loss else ""
         within = loss is None or loss.within(found.runbook.objectives.rpo)

@@ -8,6 +8,7 @@ from orchestrator.app.report.wording import loss_text, position, seconds
 from orchestrator.domain.barrier import accepted_loss
 from orchestrator.domain.checks import writers
 from orchestrator.domain.outcome import Done
+from orchestrator.domain.resource_ids import instance
 from orchestrator.domain.state import Ended, Looked, Status
 from orchestrator.domain.world import Replication
 
@@ -93,9 +94,9 @@ def _last_known(facts: Facts, component: str) -> tuple[int | None, str]:
         if isinstance(event, Ended) and isinstance(event.outcome, Done) and not event.attempt.undo:
             evidence = event.outcome.evidence
             told = evidence.reading.replication
-            if evidence.resource == f"{component}@{source}" and told and told.written is not None:
+            if evidence.resource == instance(component, source) and told and told.written is not None:
                 return told.written, f"read of {source} after it was stopped"
-    found = facts.state.found.get(f"{component}@{source}")
+    found = facts.state.found.get(instance(component, source))
     if found and found.replication and found.replication.written is not None:
         return found.replication.written, f"read of {source} by the check"
     standby = _before_promotion(facts, component)
@@ -106,7 +107,7 @@ def _last_known(facts: Facts, component: str) -> tuple[int | None, str]:
 
 def _before_promotion(facts: Facts, component: str) -> Replication | None:
     """The standby's last word about itself before it was promoted."""
-    standby = f"{component}@{facts.plan.target}"
+    standby = instance(component, facts.plan.target)
     for event in reversed(facts.events):
         if not isinstance(event, Looked) or event.reading is None or event.resource != standby:
             continue
@@ -119,7 +120,7 @@ def _before_promotion(facts: Facts, component: str) -> Replication | None:
 def _timeline(facts: Facts, component: str) -> int | None:
     """The timeline that the old primary wrote."""
     for site in (facts.plan.source, facts.plan.target):
-        found = facts.state.found.get(f"{component}@{site}")
+        found = facts.state.found.get(instance(component, site))
         if found and found.replication:
             return found.replication.timeline
     return None

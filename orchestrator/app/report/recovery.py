@@ -7,6 +7,7 @@ from orchestrator.app.report.model import Phase, PhaseName, Recovery, Verdict
 from orchestrator.app.report.wording import clock, seconds
 from orchestrator.domain.checks import writers
 from orchestrator.domain.plan import CHANGES
+from orchestrator.domain.resource_ids import instance
 from orchestrator.domain.state import End
 from orchestrator.domain.world import PRIMARY, Reading
 
@@ -106,7 +107,9 @@ def _source_served(facts: Facts) -> bool:
     plan, found, names = facts.plan, facts.at_approval.found, writers(facts.plan)
     if not names or not _moves(facts):
         return plan.mode != "forced"
-    return all(any(_is_primary(found.get(f"{name}@{site}")) for site in (plan.source, plan.target)) for name in names)
+    return all(
+        any(_is_primary(found.get(instance(name, site))) for site in (plan.source, plan.target)) for name in names
+    )
 
 
 def _last_sign_of_life(facts: Facts) -> float | None:
@@ -114,8 +117,8 @@ def _last_sign_of_life(facts: Facts) -> float | None:
     found, plan = facts.at_approval.found, facts.plan
     signs = []
     for name in writers(plan):
-        standby = found.get(f"{name}@{plan.target}")
-        if _is_primary(found.get(f"{name}@{plan.source}")) or standby is None or standby.replication is None:
+        standby = found.get(instance(name, plan.target))
+        if _is_primary(found.get(instance(name, plan.source))) or standby is None or standby.replication is None:
             continue
         known = (standby.replication.last_commit_at, standby.replication.last_contact_at)
         signs += [max(at for at in known if at is not None)] if any(at is not None for at in known) else []

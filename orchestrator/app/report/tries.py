@@ -13,6 +13,7 @@ from orchestrator.domain.engine.steps import satisfied
 from orchestrator.domain.ledger import Attempt
 from orchestrator.domain.outcome import Done, Failed, Refused, Unknown
 from orchestrator.domain.plan import Step
+from orchestrator.domain.resource_ids import method_of
 from orchestrator.domain.state import Checked, Ended, Issued, Looked, LookStarted, ReadError, StepRecord, Undo
 from orchestrator.domain.world import Evidence, Reading
 
@@ -50,11 +51,6 @@ def found(facts: Facts) -> tuple[Found, ...]:
 def strength(evidence: Evidence) -> str:
     """`F0` to `F3`, or `FH` where humans vouch for it."""
     return "FH" if evidence.attested_by else f"F{evidence.strength:d}"
-
-
-def method(resource: str) -> str:
-    """By which way: `redfish` of `db@a:redfish`; empty where the resource is its own way."""
-    return resource.partition(":")[2]
 
 
 def _step_line(step: Step, record: StepRecord, tries: int) -> StepLine:
@@ -125,8 +121,9 @@ def _attempt(facts: Facts, issued: Issued, answer: Ended | None, together: Evide
         case Refused(why=why) | Failed(why=why) | Unknown(why=why):
             said = why
     return Try(
-        step=step.id, kind=step.kind, attempt=str(issued.attempt), resource=want.resource, method=method(want.resource),
-        desired=str(want.desired), undo=issued.attempt.undo, began=issued.at, ended=answer.at if answer else None,
+        step=step.id, kind=step.kind, attempt=str(issued.attempt), resource=want.resource,
+        method=method_of(want.resource), desired=str(want.desired), undo=issued.attempt.undo, began=issued.at,
+        ended=answer.at if answer else None,
         outcome=answer.outcome.kind if answer else "open", insufficient=lacking is not None, said=said,
     )  # fmt: skip
 

@@ -8,6 +8,7 @@ from orchestrator.domain.engine.steps import ready, startable
 from orchestrator.domain.engine.undoing import next_undo
 from orchestrator.domain.ledger import Attempt
 from orchestrator.domain.plan import CHANGES, Plan, Step, Want
+from orchestrator.domain.resource_ids import component_of
 from orchestrator.domain.state import (
     Action,
     Check,
@@ -128,7 +129,7 @@ def _of_its_twin(state: ExecutionState, want: Want) -> str | None:
     """What a server has to be that the check could not read: the servers of a component are copies of one database."""
     if not isinstance(want.desired, Role | ReplicatesFrom):
         return None
-    read = (reading for name, reading in state.found.items() if name.partition("@")[0] == want.component)
+    read = (reading for name, reading in state.found.items() if component_of(name) == want.component)
     return next((r.identity for r in read if r.identity and isinstance(r.state("role"), Role)), None)
 
 

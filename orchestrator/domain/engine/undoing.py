@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from orchestrator.domain.ledger import Request
 from orchestrator.domain.plan import CUTS, Plan, Step, Want
+from orchestrator.domain.resource_ids import instance, method_of, place_of
 from orchestrator.domain.state import ExecutionState, Status, Undo
 from orchestrator.domain.world import OFF, PRIMARY, STANDBY, Holder, Records, State
 
@@ -71,7 +72,7 @@ def _found_as_before(state: ExecutionState, resource: str) -> bool:
 
 def _took_down(plan: Plan, state: ExecutionState, request: Request) -> bool:
     """True where the request cut off a machine and its server was not found running by this execution's checks."""
-    server = f"{request.want.component}@{request.want.site}"
+    server = instance(request.want.component, request.want.site)
     if not request.want.deactivates or server == request.want.resource or server not in plan.resources:
         return False
     found = state.found.get(server)
@@ -115,9 +116,10 @@ def before_of(state: ExecutionState, resource: str, kind: str) -> State | None:
 
 
 def _at_another_door(state: ExecutionState, resource: str) -> State | None:
-    machine, _, door = resource.partition(":")
+    if not method_of(resource):
+        return None
     earlier = (request.want.resource for request in state.record.issued if request.attempt.epoch != state.record.epoch)
-    doors = (other for other in earlier if door and other.partition(":")[0] == machine and ":" in other)
+    doors = (other for other in earlier if method_of(other) and place_of(other) == place_of(resource))
     return next((state.record.before[other] for other in doors if other in state.record.before), None)
 
 

@@ -8,6 +8,7 @@ from orchestrator.domain.rehearsal.attempts import landed, may_come, own, promot
 from orchestrator.domain.rehearsal.model import World, upstream
 from orchestrator.domain.rehearsal.nature import BY_HAND
 from orchestrator.domain.rehearsal.values import Broken, Rehearsal, Try
+from orchestrator.domain.resource_ids import instance, place_of
 from orchestrator.domain.state import End, Finish, Status
 from orchestrator.domain.world import Power, ReplicatesFrom
 
@@ -37,9 +38,9 @@ def _by_hand(now: Rehearsal, finish: Finish) -> None:
         if not evidence or not evidence.attested_by or now.world.power.get(place) != "off":
             continue
         if finish.end in (End.ROLLED_BACK, End.ABORTED_SAFE):
-            raise Broken(f"I4: {finish.end}, but people have switched {'@'.join(place)} off")
-        if not any(resource.partition(":")[0] == "@".join(place) for resource in now.journal.fenced):
-            raise Broken(f"I9: people have switched {'@'.join(place)} off, and the ledger tells of no fence")
+            raise Broken(f"I4: {finish.end}, but people have switched {instance(*place)} off")
+        if not any(place_of(resource) == instance(*place) for resource in now.journal.fenced):
+            raise Broken(f"I9: people have switched {instance(*place)} off, and the ledger tells of no fence")
 
 
 def _proposed(now: Rehearsal, finish: Finish) -> None:

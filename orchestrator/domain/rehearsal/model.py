@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from orchestrator.domain import resource_ids
 from orchestrator.domain.errors import Conflict, Rejected, Unreachable
 from orchestrator.domain.plan import Plan, ResourceSpec
 from orchestrator.domain.runbook import VERIFICATION
@@ -239,7 +240,7 @@ def stale(world: World, spec: ResourceSpec) -> Reading | None:
 
 
 def _name(spec: ResourceSpec) -> str:
-    return spec.id.partition(":")[0]
+    return resource_ids.place_of(spec.id)
 
 
 def _observe_server(world: World, spec: ResourceSpec) -> Reading:

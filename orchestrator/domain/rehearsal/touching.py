@@ -5,6 +5,7 @@ from __future__ import annotations
 from orchestrator.domain.plan import ResourceSpec
 from orchestrator.domain.rehearsal.model import is_machine, is_probe, place_of
 from orchestrator.domain.rehearsal.values import Flight, Rehearsal, Try
+from orchestrator.domain.resource_ids import instance
 from orchestrator.domain.state import Check, Claim, LookFor
 
 Touched = frozenset[str]
@@ -48,7 +49,7 @@ def _seen(now: Rehearsal, spec: ResourceSpec) -> Touched:
 
 
 def _its_own(spec: ResourceSpec) -> Touched:
-    place = "@".join(place_of(spec))
+    place = instance(*place_of(spec))
     return frozenset({f"machines {place}"} if is_machine(spec) else {f"servers {spec.component}"})
 
 

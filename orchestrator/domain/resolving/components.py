@@ -7,6 +7,7 @@ from typing import Any
 from orchestrator.domain.catalog import DnsPlace, NoSettings, ResourceType
 from orchestrator.domain.component_types import TYPES
 from orchestrator.domain.resolving.resolution import CORE_KEYS, FENCED_KEYS, PLACE_KEYS, Places, Resolution
+from orchestrator.domain.resource_ids import instance
 from orchestrator.domain.runbook import Component
 
 
@@ -26,7 +27,7 @@ def resolve_per_site(out: Resolution, name: str) -> None:
     places = {site: out.place(component, site) for site in kinds}
     for site, kind in kinds.items():
         out.validate(kind.place, places[site], (*path, "at", site), PLACE_KEYS)
-        spec = out.spec(f"{name}@{site}", kind, name, site, places)
+        spec = out.spec(instance(name, site), kind, name, site, places)
         out.add(spec.model_copy(update={"settings": component.own, "credentials": component.credentials}))
         out.instances[name, site] = spec.id
 

@@ -16,6 +16,7 @@ from orchestrator.domain.base import Frozen
 from orchestrator.domain.catalog import Aspect, FaultDomain, FaultDomains, Settings, Weakness
 from orchestrator.domain.findings import check_model, unknown
 from orchestrator.domain.resolving.resolution import Path, Resolution
+from orchestrator.domain.resource_ids import method_of
 from orchestrator.domain.spelling import canonical
 from orchestrator.domain.world import share_no_controller
 
@@ -65,7 +66,7 @@ class Method:
     @property
     def name(self) -> str:
         """Its name for a person."""
-        return self.id.partition(":")[2]
+        return method_of(self.id)
 
     @property
     def controllers(self) -> dict[str, str]:

@@ -14,6 +14,7 @@ from orchestrator.domain.catalog import ResourceType
 from orchestrator.domain.findings import unknown
 from orchestrator.domain.resolving.fence_paths import Method, MethodKeys, controllers, judge_paths, judge_strength
 from orchestrator.domain.resolving.resolution import Path, Resolution
+from orchestrator.domain.resource_ids import fence, instance
 
 
 def resolve_fences(out: Resolution, name: str) -> None:
@@ -78,7 +79,7 @@ def _add(
     own = {key: settings.pop(key) for key in MethodKeys.model_fields if key in settings}
     out.validate(MethodKeys, own, where)
     out.validate(kind.place, settings, where, ("credentials", *MethodKeys.model_fields))
-    base = f"{name}@{site}:{kind.provider}"
+    base = fence(instance(name, site), kind.provider)
     twins = sum(1 for other in out.specs if other == base or other.startswith(base + "-"))
     spec = out.spec(f"{base}-{twins + 1}" if twins else base, kind, name, site, {site: settings})
     try:
