@@ -5,7 +5,8 @@ the old primary } -> promote -> verify -> { start dependents | announce | DNS } 
 the promotion stands between measuring and rechecking: what may veto a promotion is read just before it.
 Planned: checks, approval, stop the source in reverse order of `needs` -> catch up -> { promote | early addresses }
 -> verify -> the rest alike.
-Reprotect: checks, approval, isolate -> start -> rebuild -> release, for each component that has a writer.
+Reprotect: checks, approval, isolate -> start -> rebuild -> release, for each component that has a writer; a machine is
+started when all that write there are isolated.
 Unfence: checks, approval, start what is fenced.
 """
 
@@ -129,7 +130,10 @@ class _Builder:
             stopped = self._want(server, STOPPED, name, site)
             self._add("isolate", name, site, approve, f"{name} at {site} cannot accept writes", wants=(stopped, *off),
                       touches=(server,), needs_strength=Strength.F2, needs_latch=True)  # fmt: skip
-            self._start(name, site, (f"{name}.isolate",), f"power on {name}'s machine at {site}")
+        for name in self._writers():
+            server, site = self._instance(name, self.target), self.target
+            isolated = tuple(f"{other}.isolate" for other in self._on_its_machine(name, site))
+            self._start(name, site, isolated, f"power on {name}'s machine at {site}")
             upstream = ReplicatesFrom(site=self.source)
             self._add("rebuild", name, site, (f"{name}.start",), f"rebuild {name} at {site} from {self.source}",
                       wants=(self._want(server, upstream, name, site),), patience=BOOT_PATIENCE)  # fmt: skip
@@ -307,6 +311,12 @@ class _Builder:
     def _want(self, resource: str, desired: State, component: str, site: str | None) -> Want:
         return Want(resource=resource, component=component, site=site, desired=desired)
 
+    def _on_its_machine(self, name: str, site: str) -> list[str]:
+        """The writers that are switched off and on with it, itself among them."""
+        fences, specs = self.resolution.fences, self.resolution.specs
+        doors = {other: {specs[door].key for door in fences[other, site]} for other in self._writers()}
+        return [other for other in doors if other == name or doors[other] & doors[name]]
+
     def _writers(self) -> list[str]:
         return [name for name in self.order if self._type(name).writers == "one"]
 
@@ -326,18 +336,8 @@ class _Builder:
     def _add(self, kind: Kind, component: str | None, site: str | None, after: tuple[str, ...], summary: str,
              step_id: str | None = None, **more: object) -> str:  # fmt: skip
         name = step_id or (f"{component}.{kind}" if component else kind)
-        fields = {"timeout": TIMEOUTS.get(kind, 900.0), **more}
-        self.steps[name] = Step.model_validate(
-            {
-                "id": name,
-                "kind": kind,
-                "component": component,
-                "site": site,
-                "after": after,
-                "summary": summary,
-                **fields,
-            }
-        )
+        place = {"component": component, "site": site, "after": after, "timeout": TIMEOUTS.get(kind, 900.0)}
+        self.steps[name] = Step.model_validate({"id": name, "kind": kind, "summary": summary, **place, **more})
         return name
 
 

@@ -156,6 +156,14 @@ def test_a_gate_before_the_promotion_stands_between_the_barrier_and_it() -> None
     )
 
 
+def test_a_machine_is_started_when_all_that_write_there_are_isolated() -> None:
+    together = runbooks.PAIR.replace("plug: n3", "plug: n1")
+    for text, waits in (runbooks.PAIR, "stock.isolate"), (together, "ledger.isolate, stock.isolate"):
+        steps = graph(plan_of(runbooks.runbook(text), "reprotect", "left"))
+        assert f"stock.start <- {waits}" in steps
+    assert "ledger.start <- ledger.isolate, stock.isolate" in steps
+
+
 FILES = sorted(runbooks.FOLDER.glob("*.yaml"))
 
 
