@@ -194,14 +194,15 @@ def main(plan_path: Path) -> None:
     """Commit until SIGTERM, or until the process that started this one is gone."""
     plan = json.loads(plan_path.read_text())
     stopped, parent = threading.Event(), os.getppid()
-    signal.signal(signal.SIGTERM, lambda *_: stopped.set())
+    # waited for, and not handled: a handler that sets what the same thread waits for may come while it holds its lock
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     committers = [
         _Committer(Stream(**stream), Path(plan["directory"], f"{stream['source']}.jsonl"), plan["interval"], stopped)
         for stream in plan["streams"]
     ]
     for committer in committers:
         committer.start()
-    while not stopped.wait(0.2) and os.getppid() == parent:
+    while signal.sigtimedwait({signal.SIGTERM}, 0.2) is None and os.getppid() == parent:
         dead = [committer.name for committer in committers if not committer.is_alive()]
         if dead:
             sys.exit(f"{dead} ended")
