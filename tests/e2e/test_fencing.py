@@ -18,6 +18,7 @@ from tests.e2e.lab.world import Lab
 from tests.e2e.operating import AT_CLOUD, FENCE_AT_DC, Operation
 
 pytestmark = pytest.mark.lab
+KNOWN = {"unproven": "a program of this test's own, at its own path"}
 
 
 def _attestation(by: str) -> Attest:
@@ -93,7 +94,7 @@ async def test_where_the_first_method_does_not_answer_the_second_cuts(
 ) -> None:
     components = description.runbook(lab)["components"]
     agent = outlet.install(lab.machines["pg-a"])
-    components["db"]["at"]["dc"]["fence"].append({"fence_agents": {"agent": str(agent)}})
+    components["db"]["at"]["dc"]["fence"].append({"fence_agents": {"agent": str(agent), **KNOWN}})
     operation.describe(components=components)
     with operation.worker(), faults.cut_bmc("pg-a"):
         await operation.succeeds(await operation.failover())
@@ -112,7 +113,7 @@ async def test_where_two_authorities_are_asked_for_both_cut_and_both_give_back(
     components = description.runbook(lab)["components"]
     for site, machine in (("dc", "pg-a"), ("cloud", "pg-b")):
         agent, controller = str(outlet.install(lab.machines[machine])), {"controller": f"outlet-{machine}"}
-        method = {"fence_agents": {"agent": agent, "fault_domain": controller}}
+        method = {"fence_agents": {"agent": agent, "fault_domain": controller, **KNOWN}}
         components["db"]["at"][site]["fence"].append(method)
     components["db"]["fencing"] = "F3"
     operation.describe(components=components)
@@ -137,7 +138,7 @@ def _lied_to(lab: Lab, *more: str) -> dict[str, object]:
     """The components of a runbook whose first fence of pg-a lies; `more`: agents that come after it."""
     components: dict[str, object] = description.runbook(lab)["components"]
     agents = [str(outlet.lying(lab.machines["pg-a"])), *more]
-    components["db"]["at"]["dc"]["fence"] = [{"fence_agents": {"agent": agent}} for agent in agents]  # type: ignore[index]
+    components["db"]["at"]["dc"]["fence"] = [{"fence_agents": {"agent": agent, **KNOWN}} for agent in agents]  # type: ignore[index]
     return components
 
 
