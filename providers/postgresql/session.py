@@ -76,7 +76,7 @@ class Endpoint:
 
     def _found(self, seconds: float) -> tuple[str, ...]:
         if given := self.options.get("hostaddr"):
-            return (given,)
+            return tuple(given.split(","))  # as libpq reads several
         try:
             return self.addresses(self.host, seconds)
         except (OSError, ValueError) as error:
